@@ -1,0 +1,1 @@
+"""mesh: a gRPC-first serving mesh for Python."""

@@ -1,0 +1,117 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class MethodKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    METHOD_KIND_UNSPECIFIED: _ClassVar[MethodKind]
+    METHOD_KIND_DEF: _ClassVar[MethodKind]
+    METHOD_KIND_ASYNC_DEF: _ClassVar[MethodKind]
+    METHOD_KIND_GENERATOR: _ClassVar[MethodKind]
+    METHOD_KIND_ASYNC_GENERATOR: _ClassVar[MethodKind]
+METHOD_KIND_UNSPECIFIED: MethodKind
+METHOD_KIND_DEF: MethodKind
+METHOD_KIND_ASYNC_DEF: MethodKind
+METHOD_KIND_GENERATOR: MethodKind
+METHOD_KIND_ASYNC_GENERATOR: MethodKind
+
+class DeploymentConfig(_message.Message):
+    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes")
+    NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    GRACEFUL_SHUTDOWN_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECK_PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECK_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    NUM_CPUS_FIELD_NUMBER: _ClassVar[int]
+    NUM_GPUS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_ON_DEATH_FIELD_NUMBER: _ClassVar[int]
+    MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    num_replicas: int
+    max_ongoing_requests: int
+    max_queued_requests: int
+    request_timeout_s: float
+    graceful_shutdown_timeout_s: float
+    health_check_period_s: float
+    health_check_timeout_s: float
+    num_cpus: float
+    num_gpus: float
+    threads: int
+    retry_on_death: bool
+    max_body_bytes: int
+    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ...) -> None: ...
+
+class Method(_message.Message):
+    __slots__ = ("name", "kind", "without_parameters")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: MethodKind
+    without_parameters: bool
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[MethodKind, str]] = ..., without_parameters: _Optional[bool] = ...) -> None: ...
+
+class Runtime(_message.Message):
+    __slots__ = ("executable", "sys_path", "working_directory")
+    EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    SYS_PATH_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    executable: str
+    sys_path: _containers.RepeatedScalarFieldContainer[str]
+    working_directory: str
+    def __init__(self, executable: _Optional[str] = ..., sys_path: _Optional[_Iterable[str]] = ..., working_directory: _Optional[str] = ...) -> None: ...
+
+class DeploymentSpec(_message.Message):
+    __slots__ = ("application", "name", "version", "import_path", "source_sha256", "target_blob", "init_blob", "methods", "config", "runtime")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    TARGET_BLOB_FIELD_NUMBER: _ClassVar[int]
+    INIT_BLOB_FIELD_NUMBER: _ClassVar[int]
+    METHODS_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    name: str
+    version: str
+    import_path: str
+    source_sha256: str
+    target_blob: str
+    init_blob: str
+    methods: _containers.RepeatedCompositeFieldContainer[Method]
+    config: DeploymentConfig
+    runtime: Runtime
+    def __init__(self, application: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., import_path: _Optional[str] = ..., source_sha256: _Optional[str] = ..., target_blob: _Optional[str] = ..., init_blob: _Optional[str] = ..., methods: _Optional[_Iterable[_Union[Method, _Mapping]]] = ..., config: _Optional[_Union[DeploymentConfig, _Mapping]] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ...) -> None: ...
+
+class ApplicationSpec(_message.Message):
+    __slots__ = ("name", "route_prefix", "driver", "deployments")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    route_prefix: str
+    driver: str
+    deployments: _containers.RepeatedCompositeFieldContainer[DeploymentSpec]
+    def __init__(self, name: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentSpec, _Mapping]]] = ...) -> None: ...
+
+class ReplicaLaunch(_message.Message):
+    __slots__ = ("replica_id", "spec", "blob_directory", "address")
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    BLOB_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    replica_id: str
+    spec: DeploymentSpec
+    blob_directory: str
+    address: str
+    def __init__(self, replica_id: _Optional[str] = ..., spec: _Optional[_Union[DeploymentSpec, _Mapping]] = ..., blob_directory: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
