@@ -1,0 +1,109 @@
+# `make demo` and `make test` need Python 3.11 or newer and make; they fetch the rest.
+# What they fetch goes to .venv/ and .tools/, which git ignores; `make clean` takes it away.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+BIN := .venv/bin
+TOOLS := .tools
+BUF_VERSION := 1.75.0
+BUF := $(TOOLS)/node_modules/.bin/buf
+PROTOS := $(wildcard protos/mesh/v1/*.proto)
+PROTOC = $(BIN)/python -m grpc_tools.protoc -I protos $(PROTOS)
+# The schema that other meshes may already speak: what has landed on main.
+LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --verify main)
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: demo test lint buf buf-lint buf-breaking generated graphviz proto clean help
+
+help:
+	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
+	@echo 'make test    every check and every test'
+	@echo 'make lint    the checks alone'
+	@echo 'make proto   generate mesh/v1 from protos/'
+	@echo 'make clean   remove what the other commands have fetched and made'
+
+demo: .venv/.examples
+	@$(BIN)/python -m examples.digits.demo
+
+test: lint graphviz
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev generated buf
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy --strict
+	$(BIN)/lint-imports
+
+# --- the schema
+
+proto: .venv/.dev
+	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=.
+
+generated: .venv/.dev
+	@rm -rf $(TOOLS)/generated && mkdir -p $(TOOLS)/generated
+	@$(PROTOC) --python_out=$(TOOLS)/generated --pyi_out=$(TOOLS)/generated --grpc_python_out=$(TOOLS)/generated
+	@diff -r --exclude=__init__.py --exclude=__pycache__ $(TOOLS)/generated/mesh/v1 mesh/v1 \
+	  || { echo 'mesh/v1 is not what protos/ says: run "make proto"'; exit 1; }
+	@echo 'mesh/v1 is what protos/ says'
+
+buf: buf-lint buf-breaking
+
+buf-lint: $(BUF)
+	@if [ -x $(BUF) ]; then \
+	  echo '$(BUF) lint' && $(BUF) lint; \
+	else \
+	  echo 'SKIPPED buf lint: buf comes from npm, and that did not work (see above)'; \
+	fi
+
+buf-breaking: $(BUF)
+	@rm -rf $(TOOLS)/landed && mkdir -p $(TOOLS)/landed
+	@if [ ! -x $(BUF) ]; then \
+	  echo 'SKIPPED buf breaking: buf comes from npm, and that did not work (see above)'; \
+	elif [ -z '$(LANDED)' ]; then \
+	  echo 'SKIPPED buf breaking: no branch main to compare with'; \
+	elif ! git archive --output=$(TOOLS)/landed.tar $(LANDED) buf.yaml protos 2>$(TOOLS)/landed.log; then \
+	  echo 'SKIPPED buf breaking: the landed main has no schema yet'; \
+	else \
+	  tar -x -f $(TOOLS)/landed.tar -C $(TOOLS)/landed \
+	  && echo '$(BUF) breaking --against $(TOOLS)/landed' && $(BUF) breaking --against $(TOOLS)/landed; \
+	fi
+
+# --- what has to be fetched; each is a file, so that nothing is fetched twice
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mesh needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.examples: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[examples]'
+	@touch $@
+
+.venv/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/.examples
+
+# Neither of these two may fail the build: a machine without them skips what needs them, and says so.
+$(BUF):
+	@mkdir -p $(TOOLS)
+	@if ! command -v npm >/dev/null; then \
+	  echo 'npm is not installed'; \
+	elif ! npm install --prefix $(TOOLS) --no-save --no-audit --no-fund --fetch-retries=1 --fetch-timeout=60000 \
+	    @bufbuild/buf@$(BUF_VERSION) >$(TOOLS)/npm.log 2>&1; then \
+	  echo 'npm could not install @bufbuild/buf:'; tail -n 5 $(TOOLS)/npm.log; \
+	fi
+
+graphviz:
+	@mkdir -p $(TOOLS)
+	@if command -v dot >/dev/null; then \
+	  :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo 'SKIPPED tests that draw pictures: install graphviz to run them'; \
+	elif ! { apt-get $(APT_LIMITS) update && DEBIAN_FRONTEND=noninteractive apt-get $(APT_LIMITS) install --yes \
+	    --no-install-recommends graphviz; } >$(TOOLS)/apt.log 2>&1; then \
+	  echo 'SKIPPED tests that draw pictures: apt could not install graphviz:'; tail -n 5 $(TOOLS)/apt.log; \
+	fi
+APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=1
+
+clean:
+	rm -rf .venv $(TOOLS) build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
