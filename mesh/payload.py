@@ -1,0 +1,284 @@
+"""Python values as bytes and back, exceptions too.
+
+A value is pickled once, where it enters the mesh. What has a payload of its own (the result of another call, an HTTP
+request) is left out of the pickle and travels beside it undecoded: see :class:`Attachable`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import cloudpickle
+
+from mesh import errors
+from mesh.v1 import payload_pb2 as pb
+
+PICKLE: int = pb.ENCODING_PICKLE
+COMPOSITE: int = pb.ENCODING_COMPOSITE
+HTTP_REQUEST: int = pb.ENCODING_HTTP_REQUEST
+HTTP_RESPONSE: int = pb.ENCODING_HTTP_RESPONSE
+BYTES: int = pb.ENCODING_BYTES
+
+MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
+"""The largest payload of one call or result."""
+
+
+class Payload(NamedTuple):
+    """One encoded value: how its body is to be read, and the body."""
+
+    encoding: int
+    body: bytes
+
+
+class Attachable:
+    """A value that travels beside the pickle that mentions it, as a payload of its own.
+
+    A subclass defines ``__reduce__`` with :func:`attach`, so that pickling it in an argument or a result leaves a
+    placeholder, and ``attachment`` to say where the payload comes from.
+    """
+
+    __slots__ = ()
+
+
+class Encoded(NamedTuple):
+    """A pickled value and what it mentions; a payload as soon as the payloads of ``attached`` are known."""
+
+    body: bytes
+    attached: Sequence[Any]
+
+    def with_payloads(self, payloads: Sequence[Payload]) -> Payload:
+        """The whole as one payload; ``payloads[i]`` stands for ``attached[i]``."""
+        if not self.attached:
+            return Payload(PICKLE, self.body)
+        attachments = [pb.Payload(encoding=p.encoding, body=p.body) for p in payloads]  # type: ignore[arg-type]
+        return Payload(COMPOSITE, pb.Composite(body=self.body, attachments=attachments).SerializeToString())
+
+
+class _PerThread(threading.local):
+    encoding: list[Any] | None = None
+    decoding: Sequence[Payload] = ()
+
+
+_thread = _PerThread()
+_decoders: dict[int, Callable[[bytes], Any]] = {}
+
+
+def attach(value: Any) -> int:
+    """The number of the attachment that ``value`` becomes in the pickle that is being made in this thread.
+
+    Raises :class:`TypeError` outside of a call's arguments or result.
+    """
+    if _thread.encoding is None:
+        raise TypeError(f"{type(value).__name__} can only be pickled as an argument or a result of a call")
+    _thread.encoding.append(value)
+    return len(_thread.encoding) - 1
+
+
+def attached(number: int) -> Payload:
+    """The payload behind a placeholder of the pickle that is being read in this thread."""
+    return _thread.decoding[number]
+
+
+class _Value:
+    """The placeholder of an attachment at top level: it is read as the attachment's value."""
+
+    __slots__ = ("attachable",)
+
+    def __init__(self, attachable: Any) -> None:
+        self.attachable = attachable
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return attached_value, (attach(self.attachable),)
+
+
+def attached_value(number: int) -> Any:
+    """The value behind a placeholder at top level."""
+    return decode(_thread.decoding[number])
+
+
+def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], attachables: tuple[type, ...]) -> Encoded:
+    """The arguments of a call, pickled now: later changes by the caller are not seen.
+
+    Those of a type in ``attachables`` arrive as values at top level and as references inside containers. Raises
+    :class:`mesh.errors.PayloadError` naming the argument that cannot be pickled.
+    """
+    for value in args:
+        if isinstance(value, attachables):
+            args = tuple(_Value(v) if isinstance(v, attachables) else v for v in args)
+            break
+    for value in kwargs.values():
+        if isinstance(value, attachables):
+            kwargs = {k: _Value(v) if isinstance(v, attachables) else v for k, v in kwargs.items()}
+            break
+    try:
+        return _encode((args, kwargs))
+    except errors.PayloadError:
+        _blame_argument(args, kwargs)
+        raise
+
+
+def encode_result(value: Any, attachables: tuple[type, ...]) -> Encoded:
+    """The result of a call, pickled; one of a type in ``attachables`` is passed on as it is.
+
+    Raises :class:`mesh.errors.PayloadError`.
+    """
+    return _encode(_Value(value) if isinstance(value, attachables) else value)
+
+
+def _encode(value: Any) -> Encoded:
+    mentioned: list[Any] = []
+    before, _thread.encoding = _thread.encoding, mentioned
+    try:
+        body = _dumps(value, mentioned)
+    finally:
+        _thread.encoding = before
+    if len(body) > MAX_PAYLOAD_BYTES:
+        raise errors.PayloadTooLarge(f"a payload of {len(body)} bytes is over the limit of {MAX_PAYLOAD_BYTES} bytes")
+    return Encoded(body, mentioned)
+
+
+def _dumps(value: Any, mentioned: list[Any]) -> bytes:
+    try:
+        body = pickle.dumps(value, 5)
+        if b"__main__" not in body:
+            return body
+    except Exception:  # noqa: S110 - what pickle cannot do, or does by name of a script, cloudpickle does by value
+        pass
+    mentioned.clear()
+    try:
+        return bytes(cloudpickle.dumps(value, 5))
+    except Exception as error:
+        raise errors.PayloadError(f"cannot pickle {_short(value)}: {error}") from error
+
+
+def _blame_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    named = [(f"argument {i + 1}", v) for i, v in enumerate(args)] + [(f"argument {k!r}", v) for k, v in kwargs.items()]
+    for name, value in named:
+        try:
+            _encode(value)
+        except errors.PayloadError as error:
+            raise errors.PayloadError(f"{name}: {error}") from error.__cause__
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, _Value):
+        value = value.attachable
+    kind = type(value)
+    return f"a value of type {kind.__module__}.{kind.__qualname__}"
+
+
+def register_decoder(encoding: int, decoder: Callable[[bytes], Any]) -> None:
+    """Say how bodies of one encoding become values; the module that knows the encoding calls this when imported."""
+    _decoders[encoding] = decoder
+
+
+def decode(payload: Payload) -> Any:
+    """The value of a payload. Raises :class:`mesh.errors.PayloadError` when it cannot be rebuilt here."""
+    encoding, body = payload
+    try:
+        if encoding == PICKLE:
+            return pickle.loads(body)
+        if encoding == COMPOSITE:
+            return _decode_composite(body)
+        if encoding == BYTES:
+            return body
+    except Exception as error:
+        raise errors.PayloadError(f"cannot rebuild a pickled value: {type(error).__name__}: {error}") from error
+    if encoding not in _decoders:
+        raise errors.PayloadError(f"a payload of encoding {encoding} cannot be read here")
+    return _decoders[encoding](body)
+
+
+def _decode_composite(body: bytes) -> Any:
+    composite = pb.Composite.FromString(body)
+    before = _thread.decoding
+    _thread.decoding = [Payload(a.encoding, a.body) for a in composite.attachments]
+    try:
+        return pickle.loads(composite.body)
+    finally:
+        _thread.decoding = before
+
+
+_KINDS: dict[type[errors.MeshError], pb.ErrorKind] = {
+    errors.DeadlineExceeded: pb.ERROR_KIND_DEADLINE,
+    errors.RequestCancelled: pb.ERROR_KIND_CANCELLED,
+    errors.RequestRejected: pb.ERROR_KIND_REJECTED,
+    errors.ReplicaDied: pb.ERROR_KIND_REPLICA_DIED,
+    errors.PayloadError: pb.ERROR_KIND_BAD_CALL,
+    errors.PayloadTooLarge: pb.ERROR_KIND_BAD_CALL,
+    errors.MethodNotFound: pb.ERROR_KIND_BAD_CALL,
+}
+
+
+def encode_error(error: BaseException) -> pb.ErrorDetail:
+    """An exception with its type, attributes, message and the user's traceback."""
+    kind = type(error)
+    detail = pb.ErrorDetail(
+        kind=_KINDS.get(kind, pb.ERROR_KIND_USER),  # type: ignore[arg-type]
+        type_name=f"{kind.__module__}.{kind.__qualname__}",
+        message=str(error),
+        traceback=_traceback_text(error),
+    )
+    if isinstance(error, errors.UserCodeError):
+        detail.type_name, detail.message = error.type_name or detail.type_name, Exception.__str__(error)
+    try:
+        detail.pickled = _encode((kind, error.args, error.__dict__ or None)).body
+        _rebuild(detail)
+    except Exception:
+        detail.pickled = b""
+    return detail
+
+
+def decode_error(detail: pb.ErrorDetail) -> BaseException:
+    """The exception that was raised, or :class:`mesh.errors.UserCodeError` where it cannot be rebuilt here.
+
+    The detail stays on it as ``__mesh_detail__``; the remote traceback is its last note.
+    """
+    try:
+        error = _rebuild(detail)
+    except Exception:
+        error = errors.UserCodeError(detail.message, detail.type_name, detail.traceback)
+    if detail.traceback:
+        error.__notes__ = [f"in the replica:\n{detail.traceback.rstrip()}"]
+    error.__mesh_detail__ = detail  # type: ignore[attr-defined]
+    return error
+
+
+def _rebuild(detail: pb.ErrorDetail) -> BaseException:
+    """By ``cls.__new__``, not by calling the class: constructors often take other arguments than ``args``."""
+    kind, args, attributes = pickle.loads(detail.pickled)
+    error = kind.__new__(kind, *args)
+    if not isinstance(error, BaseException):
+        raise TypeError(f"{kind} is not an exception")
+    error.args = args
+    if attributes:
+        error.__dict__.update(attributes)
+    error.__dict__.pop("__mesh_detail__", None)
+    error.__dict__.pop("__notes__", None)
+    str(error)
+    return error
+
+
+def _traceback_text(error: BaseException) -> str:
+    """The traceback as Python prints it, from the first frame of user code on, or of an earlier replica as it came."""
+    known = getattr(error, "__mesh_detail__", None)
+    if known is not None and known.traceback:
+        return str(known.traceback)
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_MODULES):
+        frames = frames.tb_next
+    if frames is None:
+        return ""
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+_OUR_MODULES = ("mesh.", "sidecar.", "http_bridge.")
+
+
+def unpicklable(value: object, why: str) -> NoReturn:
+    """Refuse to pickle ``value``, for ``__reduce__`` methods."""
+    raise TypeError(f"{type(value).__name__} {why}")
