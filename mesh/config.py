@@ -5,11 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
+from mesh.errors import ConfigError
+from mesh.v1 import controller_pb2
 from mesh.v1 import deployment_pb2 as pb
+
+LONGEST_NAME = 64
+"""Characters in the name of a deployment or an application."""
 
 
 class MethodKind(IntEnum):
@@ -29,10 +38,20 @@ class Method:
     kind: MethodKind
     without_parameters: bool = False
 
+    def to_proto(self) -> pb.Method:
+        return pb.Method(name=self.name, kind=pb.MethodKind.Name(self.kind), without_parameters=self.without_parameters)
+
+    @classmethod
+    def from_proto(cls, message: pb.Method) -> Method:
+        return cls(message.name, MethodKind(message.kind), message.without_parameters)
+
 
 @dataclass(frozen=True, slots=True)
 class DeploymentConfig:
-    """The settings of a deployment that may change without a change of its code."""
+    """The settings of a deployment that may change without a change of its code.
+
+    ``request_timeout_s=None`` means never. ``num_cpus`` and ``num_gpus`` are hints: they keep nothing from starting.
+    """
 
     num_replicas: int = 1
     max_ongoing_requests: int = 100
@@ -47,6 +66,54 @@ class DeploymentConfig:
     retry_on_death: bool = False
     max_body_bytes: int = 100 * 1024 * 1024
 
+    def __post_init__(self) -> None:
+        for setting in ("num_replicas", "max_ongoing_requests", "threads", "max_body_bytes"):
+            _check_whole_number(setting, getattr(self, setting), at_least=1)
+        _check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
+        for setting in ("graceful_shutdown_timeout_s", "num_cpus", "num_gpus"):
+            _check_number(setting, getattr(self, setting), zero_allowed=True)
+        for setting in ("health_check_period_s", "health_check_timeout_s"):
+            _check_number(setting, getattr(self, setting), zero_allowed=False)
+        if self.request_timeout_s is not None:
+            _check_number(
+                "request_timeout_s", self.request_timeout_s, zero_allowed=False, otherwise=" or None for never"
+            )
+        if not isinstance(self.retry_on_death, bool):
+            raise ConfigError(f"retry_on_death must be True or False, not {self.retry_on_death!r}")
+
+    def to_proto(self) -> pb.DeploymentConfig:
+        return pb.DeploymentConfig(
+            num_replicas=self.num_replicas,
+            max_ongoing_requests=self.max_ongoing_requests,
+            max_queued_requests=self.max_queued_requests,
+            request_timeout_s=self.request_timeout_s or 0.0,
+            graceful_shutdown_timeout_s=self.graceful_shutdown_timeout_s,
+            health_check_period_s=self.health_check_period_s,
+            health_check_timeout_s=self.health_check_timeout_s,
+            num_cpus=self.num_cpus,
+            num_gpus=self.num_gpus,
+            threads=self.threads,
+            retry_on_death=self.retry_on_death,
+            max_body_bytes=self.max_body_bytes,
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.DeploymentConfig) -> DeploymentConfig:
+        return cls(
+            num_replicas=message.num_replicas,
+            max_ongoing_requests=message.max_ongoing_requests,
+            max_queued_requests=message.max_queued_requests,
+            request_timeout_s=message.request_timeout_s or None,
+            graceful_shutdown_timeout_s=message.graceful_shutdown_timeout_s,
+            health_check_period_s=message.health_check_period_s,
+            health_check_timeout_s=message.health_check_timeout_s,
+            num_cpus=message.num_cpus,
+            num_gpus=message.num_gpus,
+            threads=message.threads,
+            retry_on_death=message.retry_on_death,
+            max_body_bytes=message.max_body_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -55,6 +122,13 @@ class Runtime:
     executable: str
     sys_path: tuple[str, ...]
     working_directory: str
+
+    def to_proto(self) -> pb.Runtime:
+        return pb.Runtime(executable=self.executable, sys_path=self.sys_path, working_directory=self.working_directory)
+
+    @classmethod
+    def from_proto(cls, message: pb.Runtime) -> Runtime:
+        return cls(message.executable, tuple(message.sys_path), message.working_directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +146,95 @@ class DeploymentSpec:
     methods: tuple[Method, ...] = ()
     config: DeploymentConfig = field(default_factory=DeploymentConfig)
 
+    def __post_init__(self) -> None:
+        check_name("application", self.application)
+        check_name("deployment", self.name)
+        if bool(self.import_path) == bool(self.target_blob):
+            raise ConfigError(
+                f"deployment {self.name!r} needs either an import path or a pickled target, "
+                f"not import_path={self.import_path!r} and target_blob={self.target_blob!r}"
+            )
+        if self.import_path and not all(self.import_path.partition(":")):
+            raise ConfigError(f'an import path reads "module:qualname", not {self.import_path!r}')
+
+    def blob_names(self) -> Iterator[str]:
+        """The SHA-256 of each blob that a replica of it reads."""
+        return (name for name in (self.target_blob, self.init_blob) if name)
+
+    def to_proto(self) -> pb.DeploymentSpec:
+        return pb.DeploymentSpec(
+            application=self.application,
+            name=self.name,
+            version=self.version,
+            import_path=self.import_path,
+            source_sha256=self.source_sha256,
+            target_blob=self.target_blob,
+            init_blob=self.init_blob,
+            methods=[method.to_proto() for method in self.methods],
+            config=self.config.to_proto(),
+            runtime=self.runtime.to_proto(),
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.DeploymentSpec) -> DeploymentSpec:
+        return cls(
+            application=message.application,
+            name=message.name,
+            runtime=Runtime.from_proto(message.runtime),
+            version=message.version,
+            import_path=message.import_path,
+            source_sha256=message.source_sha256,
+            target_blob=message.target_blob,
+            init_blob=message.init_blob,
+            methods=tuple(Method.from_proto(method) for method in message.methods),
+            config=DeploymentConfig.from_proto(message.config),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ApplicationSpec:
-    """A set of deployments that were run together; ``driver`` names the one that answers."""
+    """A set of deployments that were run together; ``driver`` names the one that answers.
+
+    ``route_prefix`` is its place in HTTP; None = none.
+    """
 
     name: str
     driver: str
     deployments: tuple[DeploymentSpec, ...]
     route_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name("application", self.name)
+        check_route_prefix(self.route_prefix)
+        names = [deployment.name for deployment in self.deployments]
+        if self.driver not in names:
+            raise ConfigError(f"the driver of application {self.name!r} must be one of {names}, not {self.driver!r}")
+        if len(set(names)) < len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise ConfigError(f"application {self.name!r} has more than one deployment of the name {', '.join(twice)}")
+        for deployment in self.deployments:
+            if deployment.application != self.name:
+                raise ConfigError(
+                    f"deployment {deployment.name!r} belongs to application {deployment.application!r}, "
+                    f"it cannot be a part of {self.name!r}"
+                )
+
+    def to_proto(self) -> pb.ApplicationSpec:
+        return pb.ApplicationSpec(
+            name=self.name,
+            driver=self.driver,
+            deployments=[deployment.to_proto() for deployment in self.deployments],
+            route_prefix=self.route_prefix,
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.ApplicationSpec) -> ApplicationSpec:
+        return cls(
+            name=message.name,
+            driver=message.driver,
+            deployments=tuple(DeploymentSpec.from_proto(deployment) for deployment in message.deployments),
+            route_prefix=message.route_prefix if message.HasField("route_prefix") else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +243,72 @@ class Application:
 
     spec: ApplicationSpec
     blobs: Mapping[str, bytes]
+
+    def __post_init__(self) -> None:
+        for deployment in self.spec.deployments:
+            for blob in deployment.blob_names():
+                if blob not in self.blobs:
+                    raise ConfigError(f"deployment {deployment.name!r} names the blob {blob}, which is not there")
+
+    def to_proto(self) -> controller_pb2.ApplyRequest:
+        return controller_pb2.ApplyRequest(
+            application=self.spec.to_proto(),
+            blobs=[controller_pb2.Blob(sha256=name, content=content) for name, content in self.blobs.items()],
+        )
+
+    @classmethod
+    def from_proto(cls, message: controller_pb2.ApplyRequest) -> Application:
+        for blob in message.blobs:
+            if blob.sha256 != blob_name(blob.content):
+                raise ConfigError(f"the content of the blob {blob.sha256} has another SHA-256")
+        return cls(
+            spec=ApplicationSpec.from_proto(message.application),
+            blobs={blob.sha256: blob.content for blob in message.blobs},
+        )
+
+
+def blob_name(content: bytes) -> str:
+    """The name of a blob: its SHA-256 in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_name(what: str, name: object) -> None:
+    """Raises :class:`ConfigError` for what cannot be the name of a ``what`` ("deployment", "application")."""
+    if not isinstance(name, str) or len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of {'an' if what[0] in 'aeiou' else 'a'} {what}: at most {LONGEST_NAME} "
+            "letters of ASCII, digits, underscores, dots and hyphens are allowed, the first no dot and no hyphen"
+        )
+
+
+def check_route_prefix(prefix: object) -> None:
+    """Raises :class:`ConfigError` for what cannot be a route prefix; None, no place in HTTP, can."""
+    if prefix is None or prefix == "/":
+        return
+    if not isinstance(prefix, str) or not _ROUTE_PREFIX.fullmatch(prefix):
+        raise ConfigError(
+            f"{prefix!r} cannot be a route prefix: it starts with a slash, does not end with one and holds no empty "
+            'segment and none of {}?#, such as "/api"; None = not reachable by HTTP'
+        )
+    if prefix.split("/")[1] == "-":
+        raise ConfigError(f'{prefix!r} cannot be a route prefix: what begins with "/-" belongs to the mesh')
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_ROUTE_PREFIX = re.compile(r"(/[^/{}?#]+)+")
+_LARGEST = {"max_body_bytes": 2**63 - 1}
+_LARGEST_UINT32 = 2**32 - 1
+
+
+def _check_whole_number(setting: str, value: object, *, at_least: int) -> None:
+    largest = _LARGEST.get(setting, _LARGEST_UINT32)
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= largest:
+        raise ConfigError(f"{setting} must be a whole number from {at_least} to {largest}, not {value!r}")
+
+
+def _check_number(setting: str, value: Any, *, zero_allowed: bool, otherwise: str = "") -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if number and (value > 0 or (zero_allowed and value == 0)):
+        return
+    bound = "of at least 0" if zero_allowed else "above 0"
+    raise ConfigError(f"{setting} must be a number {bound}{otherwise}, not {value!r}")
