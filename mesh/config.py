@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 from mesh.errors import ConfigError
@@ -19,6 +19,12 @@ from mesh.v1 import deployment_pb2 as pb
 
 LONGEST_NAME = 64
 """Characters in the name of a deployment or an application."""
+
+
+class RoutePrefix(Enum):
+    """In the place of a route prefix that nobody has set."""
+
+    UNSET = "unset"
 
 
 class MethodKind(IntEnum):
