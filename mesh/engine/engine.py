@@ -1,0 +1,123 @@
+"""The engine's process: from the owner's order to its own end."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import socket
+import sys
+
+from setproctitle import setproctitle
+
+from mesh.engine import listeners
+from mesh.engine.child import close_all_but
+from mesh.engine.death import open_own_death
+from mesh.engine.output import Outlet
+from mesh.engine.places import LivingMesh, RunDirectory, living
+from mesh.engine.start import StartOrder, StartReport, receive_order, send
+from mesh.engine.supervisor import Supervisor
+from mesh.engine.tree import CAN_FORK, adopt_orphans, assert_one_thread
+from mesh.errors import ConfigError, MeshError, MeshUnavailable
+
+PRELOADED = (
+    "asyncio",
+    "cloudpickle",
+    "google.protobuf.message",
+    "grpc.aio",
+    "httptools",
+    "sqlite3",
+    "starlette.applications",
+    "starlette.requests",
+    "starlette.responses",
+    "uvicorn",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvloop",
+    "mesh.controller.__main__",
+    "sidecar.__main__",
+    "http_bridge.__main__",
+)
+"""What forks find imported. Never a user's module, and nothing that starts a thread at its import, as numpy does."""
+
+
+def run_engine(line_descriptor: int) -> int:
+    """Runs a mesh to its end, as ordered by the socket behind ``line_descriptor``; returns the exit code."""
+    line = socket.socket(fileno=line_descriptor)
+    line.set_inheritable(False)
+    order = receive_order(line)
+    if order.detached and os.fork():
+        os._exit(0)  # the owner may live long and would have to reap the engine
+    setproctitle("mesh: engine")
+    close_all_but((line.fileno(), order.owner_death))
+    try:
+        supervisor, report = _start(order)
+    except (MeshError, OSError) as error:
+        send(line, StartReport(error=str(error), is_config_error=isinstance(error, ConfigError)))
+        return 1
+    send(line, report)
+    if order.detached:
+        _let_go_of_terminal()
+    return supervisor.run(line)
+
+
+def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
+    bound = _bind(order) if order.http else ()
+    port = bound[0].getsockname()[1] if bound else 0
+    run_directory = RunDirectory.create()
+    try:
+        _preload()
+        adopt_orphans()
+        death, _ = open_own_death()
+        owner_deaths = () if order.detached else (order.owner_death,)
+        outlet = None if order.detached else Outlet(os.dup(1))
+        supervisor = Supervisor(order, run_directory, bound, (death, *owner_deaths), outlet)
+        supervisor.start()
+        run_directory.publish(
+            LivingMesh(
+                pid=order.owner_pid,
+                script=order.script,
+                host=order.host,
+                port=port,
+                run_directory=str(run_directory.path),
+                version=order.version,
+                engine_pid=os.getpid(),
+                detached=order.detached,
+            )
+        )
+    except BaseException:
+        run_directory.remove()
+        raise
+    path, token = str(run_directory.path), run_directory.token
+    return supervisor, StartReport(run_directory=path, token=token, pid=os.getpid(), port=port)
+
+
+def _bind(order: StartOrder) -> tuple[socket.socket, ...]:
+    try:
+        return listeners.bind(order.host, order.port)
+    except MeshUnavailable as error:
+        for mesh in living():
+            if mesh.port == order.port:
+                raise MeshUnavailable(
+                    f"port {order.port} is busy: another mesh listens there, started by {mesh.script} "
+                    f"(pid {mesh.pid}); end it, or choose another port"
+                ) from error
+        raise MeshUnavailable(f"{error}: another program listens there; choose another port") from error
+
+
+def _preload() -> None:
+    """Imports what every fork needs. A module that cannot be imported is left to its role, which then says why."""
+    for module in PRELOADED if CAN_FORK else ():
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            sys.stderr.write(f"(engine) cannot import {module}: {error}\n")
+    assert_one_thread()
+    gc.collect()
+    gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
+
+
+def _let_go_of_terminal() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,161 @@
+"""Where the files of a mesh are: one run directory each, below a directory that only this user can enter.
+
+The engine holds a lock on a file of its run directory for as long as it lives. So a process id that was given to
+somebody else misleads nobody, and what a killed mesh left is known by its free lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mesh.errors import ConfigError
+
+LONGEST_RUN_DIRECTORY = 78
+"""Bytes: a socket's path has at most 107, and the names of sockets in it have up to 28."""
+
+_LOCK = "lock"
+_CARD = "mesh.json"
+_TOKEN = "token"  # noqa: S105 - the name of a file
+
+
+@dataclass(frozen=True, slots=True)
+class LivingMesh:
+    """What a mesh tells about itself to this user's other processes.
+
+    ``pid`` is the owner's (of a detached mesh: of whoever started it), ``port`` is 0 without HTTP.
+    """
+
+    pid: int
+    script: str
+    host: str
+    port: int
+    run_directory: str
+    version: str
+    engine_pid: int = 0
+    detached: bool = False
+
+
+class RunDirectory:
+    """The run directory of the mesh whose engine this process is."""
+
+    def __init__(self, path: Path, token: str, lock: int) -> None:
+        self.path = path
+        self.token = token
+        self._lock = lock
+
+    @classmethod
+    def create(cls) -> RunDirectory:
+        """A new one, with its token, known as living from now on; what dead ones left is removed."""
+        parent = _parent()
+        with _locked(parent):
+            _sweep(parent)
+            path = parent / secrets.token_hex(4)
+            path.mkdir(mode=0o700)
+            lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("store", "store/blobs", "logs"):
+            (path / name).mkdir(mode=0o700)
+        token = secrets.token_hex(32)
+        _write(path / _TOKEN, token)
+        return cls(path, token, lock)
+
+    def publish(self, mesh: LivingMesh) -> None:
+        """Makes the mesh known to :func:`living`."""
+        card = asdict(mesh)
+        del card["run_directory"]
+        _write(self.path / _CARD, json.dumps(card))
+
+    def remove(self) -> None:
+        """Takes it away, with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def living() -> list[LivingMesh]:
+    """The meshes of this user whose engine lives, those that are still starting left out."""
+    parent = _parent()
+    with _locked(parent):
+        found = [_read_card(path) for path in _run_directories(parent) if not _is_dead(path)]
+    return [mesh for mesh in found if mesh is not None]
+
+
+def read_token(run_directory: str) -> str:
+    """The token that every call to the processes of that mesh has to carry."""
+    return (Path(run_directory) / _TOKEN).read_text()
+
+
+def _parent() -> Path:
+    """``mesh-<uid>`` in the temporary directory, or in /tmp where the path of a socket would become too long."""
+    name = f"mesh-{os.getuid()}"
+    parent = Path(tempfile.gettempdir()) / name
+    if len(os.fsencode(parent)) + 9 > LONGEST_RUN_DIRECTORY:
+        parent = Path("/tmp") / name  # noqa: S108 - checked below to be ours alone
+    parent.mkdir(mode=0o700, exist_ok=True)
+    found = parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ConfigError(
+            f"{parent} must be a directory of user {os.getuid()} that nobody else can enter (mode 0700); "
+            "remove it, or set TMPDIR to another directory"
+        )
+    return parent
+
+
+@contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    """Between making a run directory and locking it, nobody may look and take it for a dead one."""
+    lock = os.open(parent / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _run_directories(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _sweep(parent: Path) -> None:
+    for path in _run_directories(parent):
+        if _is_dead(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _read_card(path: Path) -> LivingMesh | None:
+    try:
+        return LivingMesh(run_directory=str(path), **json.loads((path / _CARD).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None  # it starts just now, or another version of mesh wrote it
+
+
+def _write(path: Path, text: str) -> None:
+    """Readers see the whole file or none; only this user can read it."""
+    draft = path.with_name(f".{path.name}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)
