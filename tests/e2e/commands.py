@@ -1,0 +1,98 @@
+"""How the end-to-end tests run things: as a user would, in processes of their own, each with a limit."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 90
+"""No process of these tests lives longer."""
+
+MESHCTL = str(Path(sys.executable).with_name("meshctl"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended: its exit code and what it has written."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Running:
+    """A ``meshctl run`` that serves at ``url``; ``stop`` ends it by a signal."""
+
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str]
+    stderr: list[str] = field(default_factory=list)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> Ended:
+        self.process.send_signal(number)
+        rest, stderr = self.process.communicate(timeout=LIMIT_S)
+        return Ended(self.process.returncode, "".join(self.lines) + rest, stderr)
+
+
+def run_to_end(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Ended:
+    """Run a command until it ends by itself."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def run_python(*arguments: str, cwd: Path = ROOT) -> Ended:
+    """Run the interpreter of the tests on a script or module."""
+    return run_to_end(sys.executable, *arguments, cwd=cwd)
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[Running]:
+    """``meshctl run`` with these arguments at a free port, from the line that says where until the end of the block."""
+    process = subprocess.Popen(
+        [MESHCTL, "run", *arguments, "--port", "0"],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    limit = threading.Timer(LIMIT_S, process.kill)
+    limit.start()
+    try:
+        yield _until_it_says_where(process)
+    finally:
+        limit.cancel()
+        process.kill()
+        process.communicate()
+
+
+def _until_it_says_where(process: subprocess.Popen[str]) -> Running:
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.search(r"http://[^\s/]+", line):
+            return Running(process, found.group(), lines)
+    _, stderr = process.communicate()
+    pytest.fail(f"meshctl run ended with {process.returncode} before it served:\n{''.join(lines)}{stderr}")

@@ -1,0 +1,90 @@
+"""The code of README.md and docs/key_concepts.md, cut out and run.
+
+A block of Python there begins with the name of its file; here each page gets a folder with all of its files.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.e2e.commands import ROOT, run_python, serving
+
+_BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# A script of a page starts its mesh at port 8000, which may be taken where the tests run.
+_FREE_PORT = "import mesh\n\nmesh.start(http_options=mesh.HTTPOptions(port=0))\n"
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    return _write_files("README.md", tmp_path)
+
+
+@pytest.fixture
+def key_concepts(tmp_path: Path) -> Path:
+    return _write_files("docs/key_concepts.md", tmp_path)
+
+
+def _write_files(page: str, folder: Path) -> Path:
+    text = (ROOT / page).read_text()
+    blocks = _BLOCK.findall(text)
+    assert len(blocks) == text.count("```python"), f"a block of {page} does not begin with the name of its file"
+    for name, code in blocks:
+        (folder / name).write_text(code)
+    return folder
+
+
+def _run_script(script: Path) -> str:
+    code = script.read_text()
+    free = script.with_name(f"at_free_port_{script.name}")
+    free.write_text(_FREE_PORT + code)
+    ended = run_python(free.name, cwd=script.parent)
+    assert ended.code == 0, ended.stderr
+    return ended.stdout
+
+
+def _ask(url: str, body: str | None = None) -> str:
+    return str(urlopen(url, body.encode() if body is not None else None, timeout=30).read().decode())
+
+
+def test_readme_first_deployment(readme: Path) -> None:
+    with serving("hello:node", cwd=readme) as running:
+        assert _ask(f"{running.url}/?name=Ada") == "Hello, Ada!"
+        assert _ask(running.url) == "Hello, stranger!"
+        assert running.stop().code == 0
+
+
+def test_readme_call_by_handle(readme: Path) -> None:
+    assert _run_script(readme / "call_hello.py") == "Hello, Ada!\n"
+
+
+def test_readme_deployments_that_call_each_other(readme: Path) -> None:
+    with serving("shop:node", cwd=readme) as running:
+        assert _ask(running.url, '{"article": "tea", "count": 2}') == '{"total":6.0}'
+
+
+def test_readme_first_graph(readme: Path) -> None:
+    with serving("thermostat:graph", cwd=readme) as running:
+        assert _ask(running.url, "50") == "10.0"
+
+
+def test_key_concepts_deployment(key_concepts: Path) -> None:
+    with serving("sentiment:node", cwd=key_concepts) as running:
+        assert _ask(f"{running.url}/?text=good%20grief") == "0.5"
+
+
+def test_key_concepts_two_applications(key_concepts: Path) -> None:
+    assert _run_script(key_concepts / "two_applications.py") == "mild /mild\nstrict /strict\n"
+
+
+def test_key_concepts_by_handle(key_concepts: Path) -> None:
+    assert _run_script(key_concepts / "ask_by_handle.py") == "[1.0, 0.0]\n[1.0, 0.0]\n"
+
+
+def test_key_concepts_graph(key_concepts: Path) -> None:
+    # the title scores 1, the text 1/3
+    assert _run_script(key_concepts / "review.py") == "0.5\n"

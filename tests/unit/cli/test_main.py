@@ -1,0 +1,47 @@
+"""The command line itself: help, usage, and what it imports for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mesh.cli.__main__ import app
+
+MESHCTL = str(Path(sys.executable).with_name("meshctl"))
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["status"], ["graph"]])
+def test_help(command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+
+
+def test_help_imports_no_data_plane() -> None:
+    code = (
+        "import sys; from mesh.cli.__main__ import app; app(['--help'], standalone_mode=False); "
+        "print(sorted({m.partition('.')[0] for m in sys.modules} "
+        "& {'grpc', 'google', 'starlette', 'uvicorn', 'numpy', 'cloudpickle', 'asyncio'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_error_is_told_in_one_line_with_exit_code_1(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [MESHCTL, "run", "nowhere:node"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("meshctl: there is no module 'nowhere' in ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_unknown_command_is_wrong_usage() -> None:
+    result = CliRunner().invoke(app, ["deploy"])
+    assert result.exit_code == 2
+    assert "No such command 'deploy'" in result.output
