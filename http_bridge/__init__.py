@@ -1,0 +1,1 @@
+"""The bridge: HTTP requests in, calls of deployments out."""

@@ -1,0 +1,86 @@
+"""The process of the bridge: an HTTP server on sockets that the engine has bound, in front of :class:`Bridge`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from collections.abc import Generator
+
+import uvicorn
+
+from http_bridge.app import Bridge
+from mesh.connect import attach
+from mesh.engine.child import Child
+from mesh.loops import new_loop
+
+DRAIN_S = 20
+"""Seconds that requests which have begun may take after SIGTERM."""
+
+KEEP_ALIVE_S = 65
+"""Longer than the usual 60 s of clients and proxies, so that they close idle connections and never race with us."""
+
+
+def main(child: Child) -> int:
+    """Serve HTTP on ``child.listeners`` until SIGTERM; then end what was begun. Gives the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_serve(child))
+
+
+async def _serve(child: Child) -> int:
+    connection = await attach(child.run_directory, child.token)
+    try:
+        bridge = Bridge(connection.router, debug_errors=_debug_errors(child.argument))
+        server = make_server(bridge)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+        following = asyncio.create_task(bridge.follow(connection.client.watch_routes()))
+        following.add_done_callback(lambda _: server.stop())
+        try:
+            await server.serve(list(child.listeners))
+        finally:
+            # It ends by itself only when it fails: then the engine starts the bridge again.
+            failed = following.done()
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+        return int(failed)
+    finally:
+        await connection.close()
+
+
+def make_server(bridge: Bridge) -> Server:
+    """The HTTP server for ``bridge``, with what an open port needs and nothing that logs each request."""
+    config = uvicorn.Config(
+        bridge,
+        http="auto",  # httptools where it can be had
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return Server(config)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told by :meth:`stop` to end: its own signal handlers would end the process by the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the process's signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """Take nothing new, end what was begun, and let ``serve`` return."""
+        self.should_exit = True
+
+
+def _debug_errors(argument: bytes) -> bool:
+    return bool(json.loads(argument).get("debug_errors", True)) if argument else True

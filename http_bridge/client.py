@@ -1,0 +1,133 @@
+"""The far side of one HTTP exchange: the body that it sends, and whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from starlette.types import Receive
+
+from mesh.http import too_large
+from mesh.payload import BYTES, Payload
+
+INLINE_BODY_BYTES: Final = 256 * 1024
+"""A body up to this size is read before the call begins, so that a slow sender holds no slot of a replica."""
+
+LISTEN_AFTER_S: Final = 0.02
+"""A client is listened to for its leaving when its call takes longer than this: listening costs a task."""
+
+
+class ClientGone(Exception):
+    """The client left before its request was complete."""
+
+
+class Client:
+    """One client, read through ASGI's ``receive``."""
+
+    __slots__ = (
+        "_body_ended",
+        "_cancel",
+        "_first",
+        "_limit_bytes",
+        "_listener",
+        "_read_bytes",
+        "_receive",
+        "_timer",
+        "failed",
+    )
+
+    def __init__(self, receive: Receive, limit_bytes: int) -> None:
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self._read_bytes = 0
+        self._body_ended = False
+        self._first = b""
+        self._cancel: Callable[[], object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self.failed: Exception | None = None
+        """Why this client's side of the exchange ended the call: it is gone, or sent too much."""
+
+    async def read_body(self) -> bytes | None:
+        """The whole body, or None when it is longer than :data:`INLINE_BODY_BYTES`: it follows as items then.
+
+        Raises :class:`ClientGone`, and :class:`mesh.errors.PayloadTooLarge` for a body over the limit.
+        """
+        body = await self._next_piece()
+        if self._body_ended:
+            return body
+        pieces = [body]
+        while not self._body_ended and self._read_bytes <= INLINE_BODY_BYTES:
+            pieces.append(await self._next_piece())
+        body = b"".join(pieces)
+        if self._body_ended:
+            return body
+        self._first = body
+        return None
+
+    def __aiter__(self) -> Client:
+        return self
+
+    async def __anext__(self) -> Payload:
+        """The next piece of a body that :meth:`read_body` has left."""
+        if self._first:
+            piece, self._first = self._first, b""
+            return Payload(BYTES, piece)
+        while not self._body_ended:
+            try:
+                piece = await self._next_piece()
+            except Exception as error:
+                self.fail(error)
+                raise
+            if piece:
+                return Payload(BYTES, piece)
+        raise StopAsyncIteration
+
+    def cancel_when_gone(self, cancel: Callable[[], object], *, after_s: float = LISTEN_AFTER_S) -> None:
+        """Call ``cancel`` when the client leaves, from ``after_s`` on and once its body has ended."""
+        self.stop_listening()
+        self._cancel = cancel
+        if after_s:
+            self._timer = asyncio.get_running_loop().call_later(after_s, self._listen)
+        else:
+            self._listen()
+
+    def stop_listening(self) -> None:
+        """The call has ended: whatever the client does now cancels nothing."""
+        self._cancel = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._listener is not None:
+            self._listener.cancel()
+            self._listener = None
+
+    def fail(self, error: Exception) -> None:
+        """End the call because of what the client did."""
+        self.failed = error
+        if self._cancel is not None:
+            self._cancel()
+
+    def _listen(self) -> None:
+        self._timer = None
+        if self._body_ended and self._cancel is not None:
+            self._listener = asyncio.get_running_loop().create_task(self._wait_gone())
+
+    async def _wait_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.fail(ClientGone())
+
+    async def _next_piece(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece: bytes = message.get("body", b"")
+        self._read_bytes += len(piece)
+        if self._read_bytes > self._limit_bytes:
+            raise too_large(self._limit_bytes)
+        if not message.get("more_body", False):
+            self._body_ended = True
+            if self._timer is None and self._listener is None:
+                self._listen()
+        return piece
