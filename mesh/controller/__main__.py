@@ -1,0 +1,120 @@
+"""The process of the controller: store, launcher, controller, server, and the socket that clients find.
+
+The role "mesh.controller.__main__:main" of the engine. It can touch no user code: what it handles are bytes with a
+SHA-256.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+
+from mesh.client import LARGEST_MESSAGE_BYTES
+from mesh.clock import SystemClock
+from mesh.controller.controller import Controller, Wish
+from mesh.controller.events import Ended, Event
+from mesh.controller.inbox import Inbox
+from mesh.controller.server import ControllerServicer
+from mesh.controller.store import Store, StoreTaken
+from mesh.engine.child import Child
+from mesh.engine.launcher import EngineLauncher
+from mesh.token import TokenInterceptor
+from mesh.v1 import controller_pb2_grpc
+
+FATAL = 3
+"""The exit code that tells the engine that another try would end the same way."""
+
+
+def main(child: Child) -> int:
+    """Runs until SIGTERM has been obeyed: all replicas drained; 3 when another controller has the store."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            runner.run(_serve(child))
+        except StoreTaken as error:
+            print(error, file=sys.stderr)  # noqa: T201 - a process's last words
+            return FATAL
+    return 0
+
+
+async def _serve(child: Child) -> None:
+    assert child.engine_socket is not None, "the engine gives the controller a line to itself"
+    clock = SystemClock()
+    inbox: Inbox[Event | Wish] = Inbox()
+
+    def on_exit(process_id: str, pid: int, status: int) -> None:
+        inbox.post(Ended(process_id, f"(pid {pid}) {describe_exit(status)}"))
+
+    store = await Store.open(Path(child.run_directory, "store"))
+    try:
+        async with EngineLauncher(child.engine_socket, on_exit) as launcher:
+            controller = Controller(store, launcher, clock, inbox, child.run_directory, _gpus())
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, controller.stop)
+            await controller.start()
+            async with _server(child, ControllerServicer(controller, clock)):
+                await controller.run()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _server(child: Child, servicer: ControllerServicer) -> AsyncGenerator[None, None]:
+    """The server on a socket of this incarnation's own; ``controller.sock`` leads to it once it is bound."""
+    options = (
+        ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
+    )
+    server = grpc.aio.server(interceptors=(TokenInterceptor(child.token),), options=options)
+    controller_pb2_grpc.add_ControllerServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    socket = f"controller-{child.incarnation}.sock"
+    server.add_insecure_port(f"unix:{child.run_directory}/{socket}")
+    await server.start()
+    publish_socket(Path(child.run_directory), socket)
+    try:
+        yield
+    finally:
+        await server.stop(None)
+
+
+def publish_socket(run_directory: Path, socket: str) -> None:
+    """Lets ``controller.sock`` lead to this socket, in one step, and removes those of dead controllers."""
+    link = run_directory / "controller.link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(socket)
+    link.replace(run_directory / "controller.sock")
+    for path in run_directory.glob("controller-*.sock"):
+        if path.name != socket:
+            path.unlink()
+
+
+def describe_exit(status: int) -> str:
+    """What an exit status says, such as "was ended by SIGKILL"."""
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _gpus() -> tuple[str, ...]:
+    """The devices that this machine offers, or the part of them that the owner's environment allows."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return tuple(device for device in allowed.split(",") if device)
+    return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # where it does not exist, asyncio's own loop does
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,199 @@
+"""What can happen to the mesh, and what each event does to the state. Pure, as ``state.py`` is.
+
+Every event may come late and more than once; those that speak of a replica that is no more change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+
+from mesh.config import ApplicationSpec, DeploymentSpec
+from mesh.controller.state import (
+    ATTACH_TIMEOUT_S,
+    KILL_GRACE_S,
+    ApplicationState,
+    DeploymentState,
+    MeshState,
+    ReplicaEvent,
+    ReplicaState,
+    Revision,
+    moved,
+    revision_key,
+    with_application,
+    with_death,
+    with_replica,
+)
+from mesh.errors import ConfigError, DeploymentNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Somebody wishes for this application, instead of the one of its name."""
+
+    spec: ApplicationSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Somebody wishes for that application no longer."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The engine has started the replica's process."""
+
+    replica_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The replica's process has ended, or could not be started."""
+
+    replica_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A replica said, over the line of that number, what state it is in: one of the SAID events."""
+
+    replica_id: str
+    line: int
+    event: ReplicaEvent
+    pid: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """The line of that number to a replica has ended."""
+
+    replica_id: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All replicas that the engine knows of, with their process ids; said when the controller has started."""
+
+    processes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """All replicas are to be drained; what is wished for stays."""
+
+
+Event = Applied | Deleted | Launched | Ended | Said | Detached | Listed | StopRequested
+
+
+def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
+    """The state after the event. Raises :class:`ConfigError` or :class:`DeploymentNotFound` for a wish refused."""
+    match event:
+        case Applied(spec):
+            return _applied(state, spec)
+        case Deleted(name):
+            return _deleted(state, name)
+        case Listed(processes):
+            return _listed(state, processes, now_s)
+        case StopRequested():
+            return replace(state, stopping=True)
+        case Ended(replica_id, message):
+            return _ended(state, replica_id, message, now_s)
+        case Said():
+            return _said(state, event, now_s)
+        case Launched(replica_id, pid):
+            if (replica := state.replicas.get(replica_id)) is None:
+                return state
+            return with_replica(state, replace(moved(replica, ReplicaEvent.LAUNCHED, now_s), pid=pid))
+        case Detached(replica_id, line):
+            replica = state.replicas.get(replica_id)
+            if replica is None or replica.line != line:
+                return state  # a newer line took over before the old one was seen to end
+            attach_by_s = now_s + ATTACH_TIMEOUT_S
+            replica = moved(replica, ReplicaEvent.DETACHED, now_s)
+            return with_replica(state, replace(replica, line=0, attach_by_s=attach_by_s))
+
+
+def _applied(state: MeshState, spec: ApplicationSpec) -> MeshState:
+    _check_route(state, spec)
+    before = state.applications.get(spec.name)
+    deployments: dict[str, DeploymentState] = {}
+    if before is not None and not before.deleting:
+        deployments |= {name: replace(deployment, wished="") for name, deployment in before.deployments.items()}
+    for deployment_spec in spec.deployments:
+        deployments[deployment_spec.name] = _wished(state, deployments.get(deployment_spec.name), deployment_spec)
+    if before is None or before.deleting:
+        return with_application(state, ApplicationState(spec, deployments, spec.driver, spec.route_prefix))
+    return with_application(state, replace(before, spec=spec, deployments=deployments))
+
+
+def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
+    for other in state.applications.values():
+        if other.spec.name == spec.name or other.deleting or spec.route_prefix is None:
+            continue
+        if spec.route_prefix in (other.spec.route_prefix, other.route_prefix):
+            raise ConfigError(
+                f"application {spec.name!r} cannot have the route prefix {spec.route_prefix!r}: application "
+                f"{other.spec.name!r} has it; give one of them another prefix or delete {other.spec.name!r}"
+            )
+
+
+def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:
+    key = revision_key(spec)
+    revisions = dict(before.revisions) if before else {}
+    ready = sum(
+        replica.state is ReplicaState.RUNNING
+        for replica in state.replicas.values()
+        if (replica.application, replica.deployment, replica.revision) == (spec.application, spec.name, key)
+    )
+    # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
+    revisions[key] = Revision(key, spec, established=key in revisions and ready >= spec.config.num_replicas)
+    return DeploymentState(revisions, wished=key, serving=before.serving if before else "")
+
+
+def _deleted(state: MeshState, name: str) -> MeshState:
+    application = state.applications.get(name)
+    if application is None:
+        known = ", ".join(sorted(state.applications)) or "none"
+        raise DeploymentNotFound(f"there is no application {name!r}; there are: {known}")
+    return with_application(state, replace(application, deleting=True))
+
+
+def _listed(state: MeshState, processes: Mapping[str, int], now_s: float) -> MeshState:
+    replicas = {
+        replica_id: replace(replica, pid=processes[replica_id], attach_by_s=now_s + ATTACH_TIMEOUT_S)
+        for replica_id, replica in state.replicas.items()
+        if replica_id in processes
+    }
+    return replace(state, replicas=replicas, strays=frozenset(processes) - replicas.keys())
+
+
+def _ended(state: MeshState, replica_id: str, message: str, now_s: float) -> MeshState:
+    replica = state.replicas.get(replica_id)
+    if replica is None:
+        return state
+    if replica.live:
+        state = with_death(state, replica, f"replica {replica_id} {message}", now_s)
+    moved(replica, ReplicaEvent.ENDED, now_s)
+    return replace(state, replicas={key: value for key, value in state.replicas.items() if key != replica_id})
+
+
+def _said(state: MeshState, said: Said, now_s: float) -> MeshState:
+    replica = state.replicas.get(said.replica_id)
+    if replica is None:
+        return replace(state, strays=state.strays | {said.replica_id})
+    if said.line < replica.line:
+        return state  # the last words of a line that another one has followed
+    after = replace(moved(replica, said.event, now_s), line=said.line, attach_by_s=inf, pid=said.pid or replica.pid)
+    if replica.live and not after.live:
+        failure = said.failure or f"replica {said.replica_id} ended by itself"
+        state = with_death(state, replica, failure, now_s)
+        grace_s = replica.grace_s if said.event is ReplicaEvent.SAID_DRAINING else 0.0
+        after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S)
+    return with_replica(state, after)

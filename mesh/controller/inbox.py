@@ -1,0 +1,36 @@
+"""The one way into the controller: what happens is put here, and taken out by one task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from math import inf
+from typing import Generic, TypeVar
+
+from mesh.clock import Clock
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """Posted on the loop, taken on the loop, in order. Not bounded: each entry stands for a process or an open RPC."""
+
+    def __init__(self) -> None:
+        self._entries: deque[T] = deque()
+        self._posted = asyncio.Event()
+
+    def post(self, entry: T) -> None:
+        """Puts one in."""
+        self._entries.append(entry)
+        self._posted.set()
+
+    async def next(self, clock: Clock, until_s: float) -> list[T]:
+        """All that is there, as soon as there is something; nothing when the clock reaches ``until_s`` before."""
+        with suppress(TimeoutError):
+            timeout_s = None if until_s == inf else until_s - clock.now_s()
+            await asyncio.wait_for(self._posted.wait(), timeout_s)
+        self._posted.clear()
+        entries = list(self._entries)
+        self._entries.clear()
+        return entries

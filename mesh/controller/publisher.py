@@ -1,0 +1,51 @@
+"""What the controller publishes: after every step, to whoever watches."""
+
+from __future__ import annotations
+
+from mesh.clock import Clock
+from mesh.controller import views
+from mesh.controller.state import MeshState
+from mesh.controller.watch import Watch
+from mesh.v1 import controller_pb2, endpoint_pb2
+
+DeploymentKey = tuple[str, str]
+
+
+class Publisher:
+    """The watches of one controller, and what they give.
+
+    ``endpoints`` by (application, deployment), ``orders`` by replica_id; ``routes`` and ``states`` have the one key "".
+    """
+
+    def __init__(self, run_directory: str, clock: Clock) -> None:
+        self._run_directory = run_directory
+        self._clock = clock
+        self._version = 0
+        self.endpoints: Watch[DeploymentKey, endpoint_pb2.EndpointSet] = Watch(
+            lambda known, key: views.unknown_endpoint_set(known, *key)
+        )
+        self.routes: Watch[str, tuple[endpoint_pb2.Route, ...]] = Watch(lambda known, key: ())
+        self.orders: Watch[str, views.Orders] = Watch(lambda known, key: views.Orders(None))
+        self.states: Watch[str, tuple[MeshState, int]] = Watch(lambda known, key: (MeshState(), 0))
+
+    def publish(self, state: MeshState, revision: int) -> None:
+        """From now on the watchers see this state, stored under that revision."""
+        if self.states.latest("") == (state, revision):
+            return
+        self.states.publish({"": (state, revision)})
+        self.routes.publish({"": views.routes(state)})
+        self.orders.publish(views.orders(state))
+        self._publish_endpoints(views.endpoint_sets(state, self._run_directory))
+
+    def status(self, state: MeshState, revision: int) -> controller_pb2.Status:
+        """A state as people see it now."""
+        return views.status(state, revision, self._run_directory, self._clock.now_s())
+
+    def _publish_endpoints(self, sets: dict[DeploymentKey, endpoint_pb2.EndpointSet]) -> None:
+        self._version += 1
+        for key, endpoint_set in sets.items():
+            latest = self.endpoints.latest(key)
+            endpoint_set.version = latest.version  # equal but for the version = unchanged
+            if endpoint_set != latest:
+                endpoint_set.version = self._version
+        self.endpoints.publish(sets)

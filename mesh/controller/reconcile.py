@@ -1,0 +1,309 @@
+"""What is to be done about a state: desired + replicas + now -> actions. Pure, and free to be called at any time.
+
+It looks at what is, not at what happened: called twice, it finds nothing to do the second time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from mesh.config import DeploymentSpec
+from mesh.controller.gpus import assign
+from mesh.controller.state import (
+    EARLY_END_S,
+    KILL_GRACE_S,
+    LAUNCH_TIMEOUT_S,
+    ApplicationState,
+    DeploymentState,
+    MeshState,
+    Replica,
+    ReplicaEvent,
+    ReplicaState,
+    Revision,
+    drained,
+    moved,
+    with_death,
+    with_replica,
+)
+
+Peers = Mapping[str, Sequence[Replica]]
+"""The replicas of one application by deployment, each in the order of their launches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start a process for this replica."""
+
+    replica: Replica
+    spec: DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a replica's process at once."""
+
+    replica_id: str
+
+
+Action = Launch | Kill
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The state in which ``actions`` have been decided upon, and when to look again although nothing happened."""
+
+    state: MeshState
+    actions: tuple[Action, ...]
+    wake_at_s: float
+
+
+def reconcile(state: MeshState, now_s: float, gpus: Sequence[str] = ()) -> Step:
+    """Brings what is there nearer to what is wished for. ``gpus`` are the devices that may be given to replicas."""
+    actions: list[Action] = [Kill(stray) for stray in sorted(state.strays)]
+    state = replace(state, strays=frozenset()) if state.strays else state
+    state = _without_silent(state, now_s)
+    for name in tuple(state.applications):
+        state, launches = _reconcile_application(state, name, now_s, gpus)
+        actions += launches
+    state, kills = _killed(state, now_s)
+    return Step(state, (*actions, *kills), _wake_at_s(state, now_s))
+
+
+def _without_silent(state: MeshState, now_s: float) -> MeshState:
+    for replica in tuple(state.replicas.values()):
+        if replica.live and replica.line == 0 and replica.attach_by_s <= now_s:
+            failure = f"replica {replica.replica_id} has been without connection to the controller for too long"
+            state = with_death(state, replica, failure, now_s)
+            state = with_replica(state, replace(moved(replica, ReplicaEvent.SILENT, now_s), kill_at_s=now_s))
+    return state
+
+
+def _reconcile_application(
+    state: MeshState, name: str, now_s: float, gpus: Sequence[str]
+) -> tuple[MeshState, list[Launch]]:
+    peers: defaultdict[str, list[Replica]] = defaultdict(list)
+    for replica in state.replicas.values():
+        if replica.application == name:
+            peers[replica.deployment].append(replica)
+    application = _settled(state.applications[name], peers, now_s)
+    application = _reached(_switched(application, peers, state.stopping), peers)
+    if application is not state.applications[name]:
+        state = replace(state, applications={**state.applications, name: application})
+    launches: list[Launch] = []
+    for deployment_name in dict.fromkeys((*application.deployments, *peers)):
+        kept = kept_revisions(application, deployment_name, peers, state.stopping)
+        drains = _surplus(peers[deployment_name], kept, application.deployments.get(deployment_name))
+        if drains:
+            state = replace(state, replicas={**state.replicas, **{r.replica_id: drained(r, now_s) for r in drains}})
+        if not (application.deleting or state.stopping):
+            for revision in _lacking(application.deployments.get(deployment_name), kept, now_s):
+                state = _with_launches(state, revision, peers[deployment_name], now_s, gpus, launches)
+    return _pruned(state, application, peers), launches
+
+
+def _settled(application: ApplicationState, peers: Peers, now_s: float) -> ApplicationState:
+    """Notes what the revisions have shown: that one was complete, that its failures are over."""
+    deployments = dict(application.deployments)
+    for name, deployment in application.deployments.items():
+        revisions = dict(deployment.revisions)
+        for key, revision in deployment.revisions.items():
+            running = _running(peers.get(name, ()), key)
+            if len(running) < revision.spec.config.num_replicas:
+                continue
+            if not revision.established:
+                revisions[key] = revision = replace(revision, established=True, gave_up=False)
+            if revision.failed_starts and all(now_s - replica.since_s >= EARLY_END_S for replica in running):
+                revisions[key] = replace(revision, failed_starts=0, failure="")
+        if revisions != deployment.revisions:
+            deployments[name] = replace(deployment, revisions=revisions)
+    return application if deployments == application.deployments else replace(application, deployments=deployments)
+
+
+def _switched(application: ApplicationState, peers: Peers, stopping: bool) -> ApplicationState:
+    """Lets the wished-for revisions serve: all of the application in one step, when the last of them is complete.
+
+    Nobody has to wait for that whose serving revision is absent anyway.
+    """
+    if application.deleting or stopping:
+        return application
+    wished = {name: d for name, d in application.deployments.items() if d.wished}
+    if all(_complete(deployment, peers.get(name, ())) for name, deployment in wished.items()):
+        switching = {name for name, deployment in wished.items() if deployment.serving != deployment.wished}
+        application = _with_driver(application)
+    else:
+        switching = {name for name, deployment in wished.items() if _is_absent(deployment, peers.get(name, ()))}
+    if not switching:
+        return application
+    deployments = {
+        name: replace(deployment, serving=deployment.wished) if name in switching else deployment
+        for name, deployment in application.deployments.items()
+    }
+    return replace(application, deployments=deployments)
+
+
+def _with_driver(application: ApplicationState) -> ApplicationState:
+    driver, route_prefix = application.spec.driver, application.spec.route_prefix
+    if (application.answering, application.route_prefix) == (driver, route_prefix):
+        return application
+    leaving = application.leaving if application.answering == driver else application.answering
+    return replace(application, answering=driver, route_prefix=route_prefix, leaving=leaving)
+
+
+def _reached(application: ApplicationState, peers: Peers) -> ApplicationState:
+    answering = application.deployments.get(application.answering)
+    if (
+        application.reachable
+        or answering is None
+        or not _running(peers.get(application.answering, ()), answering.serving)
+    ):
+        return application
+    return replace(application, reachable=True)
+
+
+def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
+    wished = deployment.revisions[deployment.wished]
+    if deployment.serving == deployment.wished:
+        return wished.established  # one of it may just be being replaced; that need not hold up the others
+    return len(_running(replicas, wished.key)) >= wished.spec.config.num_replicas
+
+
+def _is_absent(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
+    if deployment.serving == deployment.wished:
+        return False
+    if not deployment.serving:
+        return True
+    return bool(_running(replicas, deployment.wished)) and not _running(replicas, deployment.serving)
+
+
+def kept_revisions(application: ApplicationState, name: str, peers: Peers, stopping: bool) -> tuple[str, ...]:
+    """The revisions of a deployment whose replicas are kept up now.
+
+    What goes away goes after the driver that may still be calling it for the requests that it has begun.
+    """
+    deployment = application.deployments.get(name)
+    if deployment is None:
+        return ()
+    serving = (deployment.serving,) if deployment.serving else ()
+    if application.deleting or stopping:
+        return () if name == application.answering or not peers.get(application.answering) else serving
+    if not deployment.wished:
+        return () if _may_leave(application, name, peers) else serving
+    wished = deployment.revisions[deployment.wished]
+    if deployment.serving in ("", deployment.wished):
+        return (deployment.wished,)
+    return serving if wished.gave_up else (*serving, deployment.wished)
+
+
+def _may_leave(application: ApplicationState, name: str, peers: Peers) -> bool:
+    for deployment in application.deployments.values():
+        if deployment.wished and not (
+            deployment.serving == deployment.wished and deployment.revisions[deployment.wished].established
+        ):
+            return False
+    if name == application.leaving:
+        return True
+    if peers.get(application.leaving):
+        return False
+    answering = application.deployments[application.answering]
+    return all(r.live and r.revision == answering.serving for r in peers.get(application.answering, ()))
+
+
+def _surplus(replicas: Sequence[Replica], kept: Sequence[str], deployment: DeploymentState | None) -> list[Replica]:
+    """The replicas that have to go: those of no kept revision, then those that are too many, the youngest first."""
+    surplus = [replica for replica in replicas if replica.live and replica.revision not in kept]
+    for key in kept:
+        assert deployment is not None
+        live = [replica for replica in replicas if replica.live and replica.revision == key]
+        live.sort(key=lambda replica: replica.state is ReplicaState.STARTING)  # stable: among equals the oldest first
+        surplus += live[deployment.revisions[key].spec.config.num_replicas :]
+    return surplus
+
+
+def _lacking(deployment: DeploymentState | None, kept: Sequence[str], now_s: float) -> list[Revision]:
+    if deployment is None:
+        return []
+    revisions = (deployment.revisions[key] for key in kept)
+    return [revision for revision in revisions if not revision.gave_up and revision.retry_at_s <= now_s]
+
+
+def _with_launches(
+    state: MeshState,
+    revision: Revision,
+    replicas: Sequence[Replica],
+    now_s: float,
+    gpus: Sequence[str],
+    launches: list[Launch],
+) -> MeshState:
+    spec = revision.spec
+    live = sum(replica.live and replica.revision == revision.key for replica in replicas)
+    for _ in range(spec.config.num_replicas - live):
+        replica = Replica(
+            replica_id=replica_id(spec.name, state.launched),
+            application=spec.application,
+            deployment=spec.name,
+            revision=revision.key,
+            attempt=revision.failed_starts,
+            since_s=now_s,
+            attach_by_s=now_s + LAUNCH_TIMEOUT_S,
+            grace_s=spec.config.graceful_shutdown_timeout_s,
+            gpus=assign(gpus, spec.config.num_gpus, [other.gpus for other in state.replicas.values()]),
+        )
+        state = replace(with_replica(state, replica), launched=state.launched + 1)
+        launches.append(Launch(replica, spec))
+    return state
+
+
+def replica_id(deployment: str, number: int) -> str:
+    """The id of the ``number``-th replica of a mesh: an odd factor makes all of the first 2**24 differ."""
+    return f"{deployment}#{(number * 0x9E3779 + 0x3F2A9C) & 0xFFFFFF:06x}"
+
+
+def _pruned(state: MeshState, application: ApplicationState, peers: Peers) -> MeshState:
+    """Forgets revisions that nobody wants, deployments that have left, and the application when nothing is left."""
+    deployments: dict[str, DeploymentState] = {}
+    for name, deployment in application.deployments.items():
+        gone = application.deleting or not (deployment.wished or state.stopping)
+        if gone and not peers.get(name) and not kept_revisions(application, name, peers, state.stopping):
+            continue
+        wanted = {deployment.wished, deployment.serving}
+        revisions = {key: revision for key, revision in deployment.revisions.items() if key in wanted}
+        same = len(revisions) == len(deployment.revisions)
+        deployments[name] = deployment if same else replace(deployment, revisions=revisions)
+    applications = dict(state.applications)
+    if application.deleting and not deployments and not any(peers.values()):
+        del applications[application.spec.name]
+        return replace(state, applications=applications)
+    leaving = application.leaving if application.leaving in deployments else ""
+    if leaving == application.leaving and deployments == application.deployments:
+        return state
+    applications[application.spec.name] = replace(application, deployments=deployments, leaving=leaving)
+    return replace(state, applications=applications)
+
+
+def _killed(state: MeshState, now_s: float) -> tuple[MeshState, list[Kill]]:
+    overdue = {key: replica for key, replica in state.replicas.items() if replica.kill_at_s <= now_s}
+    if not overdue:
+        return state, []
+    # Asked again after a while: a kill that got lost must not leave a replica for ever.
+    again = {key: replace(replica, kill_at_s=now_s + KILL_GRACE_S) for key, replica in overdue.items()}
+    return replace(state, replicas={**state.replicas, **again}), [Kill(key) for key in overdue]
+
+
+def _wake_at_s(state: MeshState, now_s: float) -> float:
+    moments = [replica.kill_at_s for replica in state.replicas.values()]
+    moments += [replica.attach_by_s for replica in state.replicas.values() if replica.live and replica.line == 0]
+    for application in state.applications.values():
+        for deployment in application.deployments.values():
+            moments += [revision.retry_at_s for revision in deployment.revisions.values() if not revision.gave_up]
+    for replica in state.replicas.values():
+        revision = state.revision_of(replica)
+        if revision is not None and revision.failed_starts and replica.state is ReplicaState.RUNNING:
+            moments.append(replica.since_s + EARLY_END_S)
+    return min((moment for moment in moments if moment > now_s), default=inf)
+
+
+def _running(replicas: Sequence[Replica], revision: str) -> list[Replica]:
+    return [r for r in replicas if r.state is ReplicaState.RUNNING and r.revision == revision]

@@ -1,0 +1,139 @@
+"""The part of the state that is kept over the controller's death, as rows of the store and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mesh.config import ApplicationSpec, DeploymentSpec
+from mesh.controller.state import (
+    KILL_GRACE_S,
+    ApplicationState,
+    DeploymentState,
+    MeshState,
+    Replica,
+    ReplicaState,
+    Revision,
+)
+from mesh.v1 import store_pb2 as pb
+
+Key = tuple[str, str]
+"""The kind of a row, and the name of what it speaks of."""
+
+_MESH: Key = ("mesh", "")
+
+
+def to_rows(state: MeshState) -> dict[Key, bytes]:
+    """All rows of a state. What is only true of this moment (lines, clocks, back-off) is not among them."""
+    rows = {_MESH: pb.StoredMesh(launched=state.launched).SerializeToString(deterministic=True)}
+    for name, application in state.applications.items():
+        rows["application", name] = _from_application(application).SerializeToString(deterministic=True)
+    for replica_id, replica in state.replicas.items():
+        rows["replica", replica_id] = _from_replica(replica).SerializeToString(deterministic=True)
+    return rows
+
+
+def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
+    """The state that the rows were made from; nothing in it has a line to the controller yet."""
+    state = MeshState(launched=pb.StoredMesh.FromString(rows.get(_MESH, b"")).launched)
+    applications = {key[1]: _to_application(row) for key, row in rows.items() if key[0] == "application"}
+    replicas = {key[1]: _to_replica(row, now_s) for key, row in rows.items() if key[0] == "replica"}
+    return replace(state, applications=applications, replicas=replicas)
+
+
+def blob_names(state: MeshState) -> set[str]:
+    """The blobs that replicas of this state may be made from."""
+    return {
+        blob
+        for application in state.applications.values()
+        for deployment in application.deployments.values()
+        for revision in deployment.revisions.values()
+        for blob in revision.spec.blob_names()
+    }
+
+
+def _from_application(application: ApplicationState) -> pb.StoredApplication:
+    return pb.StoredApplication(
+        spec=application.spec.to_proto(),
+        deleting=application.deleting,
+        answering=application.answering,
+        route_prefix=application.route_prefix,
+        reachable=application.reachable,
+        leaving=application.leaving,
+        deployments=[
+            pb.StoredDeployment(
+                name=name,
+                wished=deployment.wished,
+                serving=deployment.serving,
+                revisions=[_from_revision(revision) for revision in deployment.revisions.values()],
+                restarts=deployment.restarts,
+            )
+            for name, deployment in application.deployments.items()
+        ],
+    )
+
+
+def _from_revision(revision: Revision) -> pb.StoredRevision:
+    return pb.StoredRevision(
+        key=revision.key,
+        spec=revision.spec.to_proto(),
+        established=revision.established,
+        gave_up=revision.gave_up,
+        failure=revision.failure if revision.gave_up else "",
+    )
+
+
+def _from_replica(replica: Replica) -> pb.StoredReplica:
+    return pb.StoredReplica(
+        replica_id=replica.replica_id,
+        application=replica.application,
+        deployment=replica.deployment,
+        revision=replica.revision,
+        ready=replica.state is ReplicaState.RUNNING,
+        draining=replica.state is ReplicaState.DRAINING,
+        grace_s=replica.grace_s,
+        gpus=replica.gpus,
+    )
+
+
+def _to_application(row: bytes) -> ApplicationState:
+    stored = pb.StoredApplication.FromString(row)
+    return ApplicationState(
+        spec=ApplicationSpec.from_proto(stored.spec),
+        deployments={deployment.name: _to_deployment(deployment) for deployment in stored.deployments},
+        answering=stored.answering,
+        route_prefix=stored.route_prefix if stored.HasField("route_prefix") else None,
+        reachable=stored.reachable,
+        leaving=stored.leaving,
+        deleting=stored.deleting,
+    )
+
+
+def _to_deployment(stored: pb.StoredDeployment) -> DeploymentState:
+    revisions = {
+        revision.key: Revision(
+            key=revision.key,
+            spec=DeploymentSpec.from_proto(revision.spec),
+            established=revision.established,
+            gave_up=revision.gave_up,
+            failure=revision.failure,
+        )
+        for revision in stored.revisions
+    }
+    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts)
+
+
+def _to_replica(row: bytes, now_s: float) -> Replica:
+    stored = pb.StoredReplica.FromString(row)
+    state = ReplicaState.RUNNING if stored.ready else ReplicaState.STARTING
+    replica = Replica(
+        replica_id=stored.replica_id,
+        application=stored.application,
+        deployment=stored.deployment,
+        revision=stored.revision,
+        state=ReplicaState.DRAINING if stored.draining else state,
+        since_s=now_s,
+        grace_s=stored.grace_s,
+        gpus=tuple(stored.gpus),
+    )
+    return replace(replica, kill_at_s=now_s + replica.grace_s + KILL_GRACE_S) if stored.draining else replica

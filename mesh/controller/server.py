@@ -1,0 +1,128 @@
+"""ControllerService: turns RPCs into events and publications into streams. Decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from itertools import count
+from math import inf
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from mesh.clock import Clock
+from mesh.config import Application
+from mesh.controller.controller import Controller
+from mesh.controller.events import Detached, Said
+from mesh.controller.state import ReplicaEvent
+from mesh.controller.views import Orders
+from mesh.errors import MeshError
+from mesh.v1 import controller_pb2 as pb
+from mesh.v1 import controller_pb2_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
+    """The RPCs of one controller."""
+
+    def __init__(self, controller: Controller, clock: Clock) -> None:
+        self._controller = controller
+        self._publisher = controller.publisher
+        self._clock = clock
+        self._lines = count(1)
+
+    async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
+        """Answers when the application is stored."""
+        try:
+            revision = await self._controller.apply(Application.from_proto(request))
+        except MeshError as error:
+            await _abort(context, error)
+        return pb.ApplyResponse(revision=revision)
+
+    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
+        """Answers when the wish is stored; the replicas drain after that."""
+        try:
+            revision = await self._controller.delete(request.application)
+        except MeshError as error:
+            await _abort(context, error)
+        return pb.DeleteResponse(revision=revision)
+
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
+        """The status of this moment."""
+        return pb.GetStatusResponse(status=self._publisher.status(*self._publisher.states.latest("")))
+
+    async def WatchStatus(
+        self, request: pb.WatchStatusRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchStatusResponse, None]:
+        """The status now and after every change."""
+        async for state, revision in self._publisher.states.subscribe(""):
+            yield pb.WatchStatusResponse(status=self._publisher.status(state, revision))
+
+    async def WatchEndpoints(
+        self, request: pb.WatchEndpointsRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchEndpointsResponse, None]:
+        """The endpoint set of one deployment now and after every change."""
+        key = (request.application, request.deployment)
+        async for endpoint_set in self._publisher.endpoints.subscribe(key):
+            yield pb.WatchEndpointsResponse(endpoint_set=endpoint_set)
+
+    async def WatchRoutes(
+        self, request: pb.WatchRoutesRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchRoutesResponse, None]:
+        """All routes now and after every change."""
+        async for routes in self._publisher.routes.subscribe(""):
+            yield pb.WatchRoutesResponse(routes=routes)
+
+    async def Attach(self, requests: AsyncIterator[pb.AttachRequest], context: Context) -> None:
+        """One line of a replica: what it says becomes events, what is wanted of it is sent back."""
+        line = next(self._lines)
+        replica_id = ""
+        sender: asyncio.Task[None] | None = None
+        try:
+            async for request in requests:
+                if (said := said_in(request, line)) is None:
+                    continue
+                self._controller.post(said)
+                if sender is None:
+                    replica_id = said.replica_id
+                    sender = asyncio.create_task(self._send_orders(replica_id, context))
+        finally:
+            if sender is not None:
+                self._controller.post(Detached(replica_id, line))
+                sender.cancel()
+                with suppress(asyncio.CancelledError, grpc.RpcError, asyncio.InvalidStateError):
+                    await sender
+
+    async def _send_orders(self, replica_id: str, context: Context) -> None:
+        sent = Orders(None)
+        async for orders in self._publisher.orders.subscribe(replica_id):
+            if orders.config is not None and orders.config != sent.config:
+                await context.write(pb.AttachResponse(configure=pb.ConfigureCommand(config=orders.config.to_proto())))
+            if orders.drain_by_s < inf and sent.drain_by_s == inf:
+                timeout_s = max(0.0, orders.drain_by_s - self._clock.now_s())
+                await context.write(pb.AttachResponse(drain=pb.DrainCommand(timeout_s=timeout_s)))
+            sent = orders
+
+
+def said_in(request: pb.AttachRequest, line: int) -> Said | None:
+    """What a replica said, as an event; None for what this version does not understand."""
+    match request.WhichOneof("event"):
+        case "starting":
+            return Said(request.replica_id, line, ReplicaEvent.SAID_STARTING, pid=request.starting.pid)
+        case "ready":
+            return Said(request.replica_id, line, ReplicaEvent.SAID_READY, pid=request.ready.pid)
+        case "failed":
+            failure = "\n".join(part for part in (request.failed.message, request.failed.traceback) if part)
+            return Said(request.replica_id, line, ReplicaEvent.SAID_FAILED, failure=failure)
+        case "draining":
+            return Said(request.replica_id, line, ReplicaEvent.SAID_DRAINING)
+        case _:
+            return None
+
+
+async def _abort(context: Context, error: MeshError) -> NoReturn:
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+    raise AssertionError("abort raises")

@@ -1,0 +1,192 @@
+"""What others see of the state: endpoint sets, routes, the orders of a replica, the status for people. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from mesh.config import DeploymentConfig
+from mesh.controller.state import (
+    KILL_GRACE_S,
+    ApplicationState,
+    DeploymentState,
+    MeshState,
+    Replica,
+    ReplicaState,
+    Revision,
+)
+from mesh.v1 import controller_pb2 as pb
+from mesh.v1 import endpoint_pb2
+
+_STATES: Mapping[ReplicaState, pb.ReplicaState] = {
+    ReplicaState.STARTING: pb.REPLICA_STATE_STARTING,
+    ReplicaState.RUNNING: pb.REPLICA_STATE_RUNNING,
+    ReplicaState.DRAINING: pb.REPLICA_STATE_DRAINING,
+    ReplicaState.STOPPED: pb.REPLICA_STATE_STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What is wanted of a replica: its settings and, once it has to end, until when."""
+
+    config: DeploymentConfig | None
+    drain_by_s: float = inf
+
+
+def replica_address(run_directory: str, replica_id: str) -> str:
+    """The gRPC target of a replica: a socket in the run directory, named by the digits of its id."""
+    return f"unix:{run_directory}/r-{replica_id.rpartition('#')[2]}.sock"
+
+
+def endpoint_sets(state: MeshState, run_directory: str) -> dict[tuple[str, str], endpoint_pb2.EndpointSet]:
+    """The endpoint set of each deployment by (application, deployment); ``version`` is left to the publisher."""
+    replicas = _by_deployment(state)
+    return {
+        (application.spec.name, name): _endpoint_set(
+            application, name, deployment, replicas[application.spec.name, name], run_directory
+        )
+        for application in state.applications.values()
+        for name, deployment in application.deployments.items()
+    }
+
+
+def unknown_endpoint_set(
+    known: Mapping[tuple[str, str], object], application: str, deployment: str
+) -> endpoint_pb2.EndpointSet:
+    """The set of a deployment that does not exist."""
+    names = ", ".join(sorted(f"{name!r} of application {owner!r}" for owner, name in known)) or "none"
+    message = f"there is no deployment {deployment!r} of application {application!r}; there are: {names}"
+    return endpoint_pb2.EndpointSet(application=application, deployment=deployment, deleted=True, message=message)
+
+
+def routes(state: MeshState) -> tuple[endpoint_pb2.Route, ...]:
+    """The routes of the applications whose driver has had a running replica, by prefix."""
+    found = [
+        endpoint_pb2.Route(
+            prefix=application.route_prefix, application=application.spec.name, deployment=application.answering
+        )
+        for application in state.applications.values()
+        if application.reachable and application.route_prefix is not None and not application.deleting
+    ]
+    return tuple(sorted(found, key=lambda route: route.prefix))
+
+
+def orders(state: MeshState) -> dict[str, Orders]:
+    """What is wanted of each replica by its id."""
+    found = {}
+    for replica_id, replica in state.replicas.items():
+        revision = state.revision_of(replica)
+        drain_by_s = replica.kill_at_s - KILL_GRACE_S if replica.state is ReplicaState.DRAINING else inf
+        found[replica_id] = Orders(revision.spec.config if revision else None, drain_by_s)
+    return found
+
+
+def status(state: MeshState, revision: int, run_directory: str, now_s: float) -> pb.Status:
+    """Everything there is, for people."""
+    replicas = _by_deployment(state)
+    applications = []
+    for name, application in state.applications.items():
+        deployments = [
+            _deployment_status(application, key, deployment, replicas[name, key], run_directory, now_s)
+            for key, deployment in application.deployments.items()
+        ]
+        failed = [d for d in deployments if d.phase == pb.PHASE_DEPLOY_FAILED]
+        applications.append(
+            pb.ApplicationStatus(
+                name=name,
+                phase=_application_phase(application, deployments),
+                message="\n".join(f"deployment {d.name!r}: {d.message}" for d in failed),
+                route_prefix=application.spec.route_prefix,
+                driver=application.spec.driver,
+                deployments=deployments,
+            )
+        )
+    return pb.Status(revision=revision, applications=applications)
+
+
+def _by_deployment(state: MeshState) -> defaultdict[tuple[str, str], list[Replica]]:
+    replicas: defaultdict[tuple[str, str], list[Replica]] = defaultdict(list)
+    for replica in state.replicas.values():
+        replicas[replica.application, replica.deployment].append(replica)
+    return replicas
+
+
+def _endpoint_set(
+    application: ApplicationState,
+    name: str,
+    deployment: DeploymentState,
+    replicas: Sequence[Replica],
+    run_directory: str,
+) -> endpoint_pb2.EndpointSet:
+    revision = deployment.revisions.get(deployment.serving) or deployment.revisions.get(deployment.wished)
+    found = endpoint_pb2.EndpointSet(application=application.spec.name, deployment=name)
+    if revision is None or (application.deleting and name == application.answering):
+        found.deleted = True
+        found.message = f"deployment {name!r} of application {application.spec.name!r} is being deleted"
+        return found
+    found.config.CopyFrom(revision.spec.config.to_proto())
+    found.methods.extend(method.to_proto() for method in revision.spec.methods)
+    for replica in replicas:
+        if replica.state is ReplicaState.RUNNING and replica.revision == deployment.serving:
+            found.endpoints.add(
+                replica_id=replica.replica_id, address=replica_address(run_directory, replica.replica_id)
+            )
+    if revision.gave_up and not found.endpoints:
+        found.message = revision.failure
+    return found
+
+
+def _deployment_status(
+    application: ApplicationState,
+    name: str,
+    deployment: DeploymentState,
+    replicas: Sequence[Replica],
+    run_directory: str,
+    now_s: float,
+) -> pb.DeploymentStatus:
+    revision = deployment.revisions.get(deployment.wished) or deployment.revisions.get(deployment.serving)
+    return pb.DeploymentStatus(
+        name=name,
+        phase=_deployment_phase(application, deployment, revision, replicas),
+        message=revision.failure if revision else "",
+        failed_starts=revision.failed_starts if revision else 0,
+        restarts=deployment.restarts,
+        num_replicas=revision.spec.config.num_replicas if revision else 0,
+        replicas=[
+            pb.ReplicaStatus(
+                replica_id=replica.replica_id,
+                state=_STATES[replica.state],
+                pid=replica.pid,
+                address=replica_address(run_directory, replica.replica_id),
+                in_state_s=now_s - replica.since_s,
+            )
+            for replica in replicas
+        ],
+    )
+
+
+def _deployment_phase(
+    application: ApplicationState, deployment: DeploymentState, revision: Revision | None, replicas: Sequence[Replica]
+) -> pb.Phase:
+    if application.deleting or not deployment.wished or revision is None:
+        return pb.PHASE_DELETING
+    if revision.gave_up:
+        return pb.PHASE_DEPLOY_FAILED
+    running = sum(
+        replica.state is ReplicaState.RUNNING and replica.revision == deployment.wished for replica in replicas
+    )
+    complete = running >= revision.spec.config.num_replicas and deployment.serving == deployment.wished
+    return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING
+
+
+def _application_phase(application: ApplicationState, deployments: Sequence[pb.DeploymentStatus]) -> pb.Phase:
+    if application.deleting:
+        return pb.PHASE_DELETING
+    phases = {d.phase for d in deployments if d.phase != pb.PHASE_DELETING}
+    for phase in (pb.PHASE_DEPLOY_FAILED, pb.PHASE_DEPLOYING):
+        if phase in phases:
+            return phase
+    return pb.PHASE_RUNNING
