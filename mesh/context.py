@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Protocol
 
 from mesh.deadline import NEVER
 from mesh.v1 import replica_pb2 as pb
@@ -15,11 +16,25 @@ LONGEST_CHAIN = 16
 """Replicas that may hold a slot for one request at the same time."""
 
 
+class Cancellable(Protocol):
+    """A call that is under way."""
+
+    def cancel(self) -> None: ...
+
+
+class Turn(Protocol):
+    """The right of one thread to run plain methods of a replica's user object."""
+
+    def given_away(self) -> AbstractContextManager[None]:
+        """While the thread waits inside, others have the turn; the end waits until it is back."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class RequestContext:
     """One request as seen from inside: its id, its deadline, and what travels on with the calls that it makes.
 
-    ``wire`` is the serialized ``CallContext`` for those calls, made once. ``cancel_calls`` holds what
+    ``wire`` is the serialized ``CallContext`` for those calls, made once. ``calls`` holds what
     has to be cancelled when the request is cancelled before it ended.
     """
 
@@ -30,11 +45,15 @@ class RequestContext:
     model_id: str = ""
     wire: bytes = b""
     cancelled: bool = False
-    cancel_calls: set[Callable[[], object]] = field(default_factory=set)
+    calls: set[Cancellable] = field(default_factory=set)
 
 
 current: ContextVar[RequestContext | None] = ContextVar("mesh_request", default=None)
 """The request that the running code is a part of; None outside of one."""
+
+
+turn: ContextVar[Turn | None] = ContextVar("mesh_turn", default=None)
+"""The turn on which the running code is; None on a loop and outside of a replica."""
 
 
 def new_request_id() -> str:
@@ -59,3 +78,28 @@ def _prefix() -> str:
     if pid != os.getpid():
         _known_prefix = (os.getpid(), prefix := f"{os.urandom(6).hex()}-")
     return prefix
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaContext:
+    """Which replica the running code is in."""
+
+    application: str
+    deployment: str
+    replica_id: str
+
+
+def get_replica_context() -> ReplicaContext:
+    """The replica that the caller runs in. Raises RuntimeError outside of a replica."""
+    if _replica is None:
+        raise RuntimeError("get_replica_context() was called outside of a replica")
+    return _replica
+
+
+def enter_replica(replica: ReplicaContext) -> None:
+    """Say once, before user code is loaded, which replica this process is."""
+    global _replica
+    _replica = replica
+
+
+_replica: ReplicaContext | None = None

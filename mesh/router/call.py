@@ -1,0 +1,247 @@
+"""One request on its way through a router: it is routed, perhaps more than once, and ends exactly once.
+
+A call lives on the loop that runs gRPC. Whoever made it is told through its :class:`Ending`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from mesh import errors
+from mesh.context import RequestContext, new_request_id
+from mesh.deadline import NEVER
+from mesh.payload import Payload, decode_error
+from mesh.v1 import payload_pb2
+
+if TYPE_CHECKING:
+    from mesh.router.router import Router
+    from mesh.router.session import Session
+
+
+class Ending(Protocol):
+    """Who waits for a call."""
+
+    def routed(self) -> None:
+        """The call was written to a replica's session; a later rejection routes it anew without telling."""
+        ...
+
+    def ended(self, result: Payload | ItemStream | BaseException) -> None:
+        """The call has its result, its first item, or has failed. Comes once, and last."""
+        ...
+
+
+class Call:
+    """What is asked, by whom, until when; and where it is now."""
+
+    __slots__ = (
+        "_credit", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending", "is_over", "items",
+        "items_begun", "method", "parent", "payload", "request_id", "retry_on_death", "router", "session", "timeout_s",
+        "waits",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        router: Router,
+        method: str,
+        ending: Ending,
+        parent: RequestContext | None,
+        *,
+        timeout_s: float | None = None,
+        retry_on_death: bool | None = None,
+        items: AsyncIterator[Payload] | None = None,
+    ) -> None:
+        self.router = router
+        self.method = method
+        self.ending = ending
+        self.parent = parent
+        self.payload: Payload = _NOTHING
+        self.request_id = new_request_id() if parent is None else parent.request_id
+        self.context = b"" if parent is None else parent.wire
+        self.created_s = monotonic()
+        self.deadline = NEVER if parent is None else parent.deadline
+        self.timeout_s = timeout_s
+        self.retry_on_death = retry_on_death
+        self.items = items
+        self.items_begun = False
+        self.waits = False  # a thread waits for room in its name, so it is queued beyond the limit
+        self.session: Session | None = None
+        self.call_id = 0
+        self.is_over = False
+        self._stream: ItemStream | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._credit: asyncio.Event | None = None
+        if parent is not None:
+            parent.calls.add(self)
+
+    def end(self, result: Payload | ItemStream | BaseException) -> None:
+        """Tell the end, once. A result that is a stream leaves the call open until the stream is over."""
+        if self.is_over:
+            return
+        if self._stream is None:
+            self._over()
+            self.ending.ended(result)
+        elif isinstance(result, BaseException):
+            self._over()
+            self._stream.close(result)
+
+    def _over(self) -> None:
+        self.is_over = True
+        self.session = None
+        if self.parent is not None:
+            self.parent.calls.discard(self)
+        if self.waits:
+            self.router.thread_room.leave()
+            self.waits = False
+        if self._pump is not None:
+            self._pump.cancel()
+
+    def opened(self, session: Session, call_id: int) -> None:
+        """The router has put the call into a session."""
+        self.session, self.call_id = session, call_id
+        if self.waits:
+            self.router.thread_room.leave()
+            self.waits = False
+        if self.items is not None and self._pump is None:
+            self._credit = asyncio.Event()
+            self._pump = asyncio.get_running_loop().create_task(self._send_items(self.items))
+        self.ending.routed()
+
+    def cancel(self, error: BaseException | None = None) -> None:
+        """Nobody waits any more: the replica is told, and the call ends with ``error``."""
+        if self.is_over:
+            return
+        if self.session is not None:
+            self.session.cancel(self.call_id)
+        self.end(error or errors.RequestCancelled(f"the call of {self.router.name}.{self.method} was cancelled"))
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        waited_s = monotonic() - self.created_s
+        where = "waiting for a replica with room" if self.session is None else f"working in {self.session.replica_id}"
+        self.cancel(
+            errors.DeadlineExceeded(
+                f"{self.router.name}.{self.method} did not end in time: {waited_s:.3f} s after the call it was {where}"
+            )
+        )
+
+    async def _send_items(self, items: AsyncIterator[Payload]) -> None:
+        """Send the items as the replica gives credit. The first credit shows that it has begun and wants them."""
+        assert self._credit is not None
+        try:
+            await self._wait_credit()
+            async for encoding, body in items:
+                self.items_begun = True
+                if self.session is None:
+                    return
+                self.session.send_item(self.call_id, encoding, body)
+                await self._wait_credit()
+            if self.session is not None:
+                self.session.half_close(self.call_id)
+        except Exception as error:
+            self.cancel(error)
+
+    async def _wait_credit(self) -> None:
+        assert self._credit is not None
+        while self.session is None or not self.session.end.writable(self.call_id):
+            self._credit.clear()
+            await self._credit.wait()
+
+    # What the session's end tells: see mesh.frames.Answered.
+
+    def replied(self, encoding: int, body: bytes) -> None:
+        self.end(Payload(encoding, body))
+
+    def item(self, encoding: int, body: bytes) -> None:
+        if self.is_over:
+            return
+        if self._stream is None:
+            self._stream = ItemStream(self)
+            self.ending.ended(self._stream)
+        # Between items the time starts anew; how long the whole stream takes is its own affair.
+        self.deadline = NEVER if self.timeout_s is None else monotonic() + self.timeout_s
+        self._stream.put(Payload(encoding, body))
+
+    def ended(self) -> None:
+        if self._stream is None:
+            self._stream = ItemStream(self)
+            self.ending.ended(self._stream)
+        self._over()
+        self._stream.close(None)
+
+    def failed(self, detail: payload_pb2.ErrorDetail) -> None:
+        self.end(
+            decode_error(detail) if detail.type_name else errors.RequestCancelled("the replica cancelled the call")
+        )
+
+    def rejected(self) -> None:
+        session, self.session = self.session, None
+        assert session is not None
+        self.router.rejected(self, session)
+
+    def credited(self) -> None:
+        if self._credit is not None:
+            self._credit.set()
+
+    def cut(self) -> None:
+        session, self.session = self.session, None
+        assert session is not None
+        self.router.cut(self, session)
+
+
+_NOTHING = Payload(0, b"")
+
+
+class ItemStream:
+    """The items of a call's answer, in order, as they come; taking one lets the replica send more.
+
+    An async iterator of payloads on the loop that runs gRPC. It ends when the replica has ended the stream, and raises
+    what the replica's code raised, however many items came before.
+    """
+
+    __slots__ = ("_call", "_closed", "_error", "_items", "_waiter")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._items: deque[Payload] = deque()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, item: Payload) -> None:
+        self._items.append(item)
+        self._wake()
+
+    def close(self, error: BaseException | None) -> None:
+        self._closed, self._error = True, error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> ItemStream:
+        return self
+
+    async def __anext__(self) -> Payload:
+        while not self._items:
+            if self._closed:
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        item = self._items.popleft()
+        if self._call.session is not None:
+            self._call.session.consumed(self._call.call_id, len(item.body))
+        return item
+
+    def cancel(self) -> None:
+        """Nobody reads on: the replica's code is cancelled."""
+        self._call.cancel()

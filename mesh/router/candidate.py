@@ -1,0 +1,61 @@
+"""One replica as one router sees it: its session, its load, and when it was last picked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mesh.router.endpoints import Endpoint
+from mesh.router.session import Session
+
+REPORT_LIFETIME_S = 1.0
+"""A report of the replica's other calls counts in full when it comes and not at all after this long."""
+FIRST_BACK_OFF_S = 0.005
+LONGEST_BACK_OFF_S = 1.0
+
+
+class Candidate:
+    """A replica that may be picked. ``connect`` opens a session to it."""
+
+    __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "endpoint", "picked", "session")
+
+    def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
+        self.endpoint = endpoint
+        self.session: Session | None = None
+        self.picked = 0
+        """The number of the router's pick that last fell on it."""
+        self._connect = connect
+        self._blocked_until_s = 0.0
+        self._back_off_s = FIRST_BACK_OFF_S
+
+    def queue_length(self, now_s: float) -> float:
+        """Calls that it works on: this router's own, known exactly, and those of others as last reported."""
+        session = self.session
+        if session is None:
+            return 0.0
+        end = session.end
+        own = len(end.calls)
+        if not end.ongoing_elsewhere:
+            return own
+        age_s = now_s - session.reported_s
+        return own + end.ongoing_elsewhere * max(0.0, 1.0 - age_s / REPORT_LIFETIME_S)
+
+    def may_be_asked(self, now_s: float) -> bool:
+        """It is not known to drain, and is not left alone for a while after it refused."""
+        return now_s >= self._blocked_until_s and not (self.session is not None and self.session.end.draining)
+
+    def open_session(self) -> Session:
+        """The session to it, opened when there is none."""
+        if self.session is None:
+            self.session = self._connect(self)
+        return self.session
+
+    def refused(self, now_s: float) -> None:
+        """It rejected a call or its session was cut: it is left alone, longer each time."""
+        self._blocked_until_s = now_s + self._back_off_s
+        self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)
+
+    def answered(self) -> None:
+        """A batch came from it: what was refused before counts no longer."""
+        if self._blocked_until_s:
+            self._blocked_until_s = 0.0
+            self._back_off_s = FIRST_BACK_OFF_S

@@ -1,0 +1,40 @@
+"""Which of several replicas gets a request: the power of two choices.
+
+Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): asking two at random and taking the less
+loaded keeps the longest queue at O(log log n), without asking all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+Cost = tuple[float, float]
+"""Queue length, then when it was last picked: of equals the one picked longest ago wins."""
+
+
+def pick(candidates: Sequence[T], cost: Callable[[T], Cost | None], random: Callable[[], float]) -> T | None:
+    """The cheaper of two candidates drawn by ``random`` (uniform in [0, 1)); None when no candidate has room.
+
+    ``cost`` is None for a candidate without room. With fewer than three candidates, or when neither of the two drawn
+    has room, all are compared.
+    """
+    count = len(candidates)
+    if count > 2:
+        first = int(random() * count)
+        second = (first + 1 + int(random() * (count - 1))) % count
+        drawn = _cheapest((candidates[first], candidates[second]), cost)
+        if drawn is not None:
+            return drawn
+    return _cheapest(candidates, cost)
+
+
+def _cheapest(candidates: Sequence[T], cost: Callable[[T], Cost | None]) -> T | None:
+    best: T | None = None
+    lowest: Cost | None = None
+    for candidate in candidates:
+        price = cost(candidate)
+        if price is not None and (lowest is None or price < lowest):
+            best, lowest = candidate, price
+    return best

@@ -1,0 +1,275 @@
+"""The router of one deployment in one process: picks a replica for every call, holds back what has no room.
+
+Everything here runs on the loop that runs gRPC and nothing waits: a call is put into a session, into the queue, or ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from random import random
+from time import monotonic
+
+import grpc.aio
+
+from mesh import errors
+from mesh.config import DeploymentConfig
+from mesh.context import RequestContext
+from mesh.payload import Payload
+from mesh.router.call import Call, ItemStream
+from mesh.router.candidate import Candidate
+from mesh.router.endpoints import Endpoint, compare
+from mesh.router.picker import Cost, pick
+from mesh.router.room import ThreadRoom
+from mesh.router.session import Session
+from mesh.v1 import endpoint_pb2
+
+OpenChannel = Callable[[str], grpc.aio.Channel]
+
+
+class Router:
+    """Takes calls for one deployment. ``open_channel`` makes a channel to a replica's address."""
+
+    def __init__(
+        self,
+        application: str,
+        deployment: str,
+        open_channel: OpenChannel,
+        metadata: tuple[tuple[str, str], ...],
+    ) -> None:
+        self.application = application
+        self.name = deployment
+        self.config: DeploymentConfig | None = None
+        """The deployment's settings; None before the first endpoint set."""
+        self.methods: tuple[str, ...] = ()
+        """The methods that can be called; empty before the first endpoint set."""
+        self.thread_room = ThreadRoom()
+        self._open_channel = open_channel
+        self._metadata = metadata
+        self._gone: str | None = None  # why the deployment is not there
+        self._candidates: dict[str, Candidate] = {}
+        self._list: list[Candidate] = []
+        self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
+        self._limits = DeploymentConfig()
+        self._queue: deque[Call] = deque()
+        self._picks = 0
+        self._now_s = 0.0
+
+    # --- what comes from callers
+
+    def call(
+        self,
+        method: str,
+        payload: Payload,
+        context: RequestContext,
+        items: AsyncIterator[Payload] | None = None,
+    ) -> asyncio.Future[Payload | ItemStream]:
+        """Call a method from the loop that runs gRPC; the future's cancellation cancels the call everywhere."""
+        future = CallFuture()
+        future.call = call = Call(self, method, future, context, items=items)
+        call.payload = payload
+        self.submit(call)
+        return future
+
+    def submit(self, call: Call) -> None:
+        """Put a call on its way; it ends in any case."""
+        if call.is_over:
+            return
+        self._set_deadline(call)
+        if self._gone is not None:
+            call.end(errors.DeploymentNotFound(self._gone))
+            return
+        if self.methods and call.method not in self.methods:
+            call.end(self.unknown_method(call.method))
+            return
+        candidate = None if self._queue and not _chain(call) else self._pick(call)
+        if candidate is not None:
+            candidate.open_session().open(call)
+        elif call.waits or len(self._queue) < self._limits.max_queued_requests:
+            self._queue.append(call)
+        else:
+            call.end(
+                errors.RequestRejected(
+                    f"{self.name} is full: {len(self._queue)} requests wait already for one of {len(self._list)} replicas "
+                    f"(max_queued_requests={self._limits.max_queued_requests}, "
+                    f"max_ongoing_requests={self._limits.max_ongoing_requests})"
+                )
+            )
+
+    def _set_deadline(self, call: Call) -> None:
+        if call.timeout_s is None:
+            call.timeout_s = self._limits.request_timeout_s
+        if call.timeout_s is not None:
+            call.deadline = min(call.deadline, call.created_s + call.timeout_s)
+
+    def unknown_method(self, method: str) -> errors.MethodNotFound:
+        """The error for a method that the deployment does not have."""
+        near = difflib.get_close_matches(method, self.methods, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return errors.MethodNotFound(f"{self.name} has no method {method!r}, it has {', '.join(self.methods)}{hint}")
+
+    def _pick(self, call: Call) -> Candidate | None:
+        self._now_s = monotonic()
+        candidate = pick(self._list, self._cost, random)
+        if candidate is None and (chain := _chain(call)):
+            # A replica that works on an earlier part of the same request lets the call in beyond its limit.
+            candidate = next((c for i in chain if (c := self._candidates.get(i)) and c.may_be_asked(self._now_s)), None)
+        if candidate is not None:
+            self._picks += 1
+            candidate.picked = self._picks
+        return candidate
+
+    def _cost(self, candidate: Candidate) -> Cost | None:
+        length = candidate.queue_length(self._now_s)
+        if length >= self._limits.max_ongoing_requests or not candidate.may_be_asked(self._now_s):
+            return None
+        return length, candidate.picked
+
+    def _drain_queue(self) -> None:
+        """Send what waits, first come first served, as long as there is room."""
+        queue = self._queue
+        while queue:
+            call = queue[0]
+            if not call.is_over:
+                candidate = self._pick(call)
+                if candidate is None:
+                    return
+                candidate.open_session().open(call)
+            queue.popleft()
+
+    # --- what comes from sessions
+
+    def _connect(self, candidate: Candidate) -> Session:
+        def on_batch() -> None:
+            candidate.answered()
+            if self._queue:
+                self._drain_queue()
+
+        def on_cut(session: Session) -> None:
+            self._leaving.discard(session)
+            if candidate.session is session:
+                candidate.session = None
+                candidate.refused(monotonic())
+
+        endpoint = candidate.endpoint
+        channel = self._open_channel(endpoint.address)
+        return Session(endpoint.replica_id, channel, self._metadata, on_batch, on_cut)
+
+    def rejected(self, call: Call, session: Session) -> None:
+        """A replica gave a call back that it has not begun."""
+        candidate = self._candidates.get(session.replica_id)
+        if candidate is not None:
+            candidate.refused(monotonic())
+        self._again(call)
+
+    def cut(self, call: Call, session: Session) -> None:
+        """A session ended while it held a call."""
+        retry_on_death = self._limits.retry_on_death if call.retry_on_death is None else call.retry_on_death
+        if not session.was_sent(call.call_id) or (retry_on_death and not call.items_begun):
+            self._again(call)
+        else:
+            call.end(
+                errors.ReplicaDied(
+                    f"{session.replica_id} ended while it worked on {self.name}.{call.method}; "
+                    "set retry_on_death=True where running it twice does no harm"
+                )
+            )
+
+    def _again(self, call: Call) -> None:
+        """Route a call once more, before all that came after it."""
+        if self._gone is not None:
+            call.end(errors.DeploymentNotFound(self._gone))
+            return
+        candidate = self._pick(call)
+        if candidate is None:
+            self._queue.appendleft(call)
+        else:
+            candidate.open_session().open(call)
+
+    # --- what comes from the controller and from the clock
+
+    def apply(self, endpoint_set: endpoint_pb2.EndpointSet) -> None:
+        """Take over a full endpoint set."""
+        if endpoint_set.deleted:
+            self._gone = endpoint_set.message or f"{self.application}/{self.name} does not exist"
+        else:
+            self._gone = None
+            self.config = self._limits = DeploymentConfig.from_proto(endpoint_set.config)
+            self.methods = tuple(method.name for method in endpoint_set.methods)
+        change = compare(self._candidates, (Endpoint(e.replica_id, e.address) for e in endpoint_set.endpoints))
+        for endpoint in change.added:
+            self._candidates[endpoint.replica_id] = Candidate(endpoint, self._connect)
+        for replica_id in change.removed:
+            session = self._candidates.pop(replica_id).session
+            if session is not None:
+                self._leaving.add(session)
+        self._list = list(self._candidates.values())
+        if self._gone is not None:
+            while self._queue:
+                self._queue.popleft().end(errors.DeploymentNotFound(self._gone))
+        self._drain_queue()
+
+    def tick(self, now_s: float) -> bool:
+        """Expire what is past its deadline, send what found room by itself; whether anything is under way."""
+        busy = False
+        for session in self._sessions():
+            session.expire(now_s)
+            busy = busy or bool(session.end.calls)
+        for call in [call for call in self._queue if call.deadline <= now_s]:
+            call.expire()
+        if self._queue:
+            self._drain_queue()
+            busy = True
+        return busy
+
+    def close_idle(self, now_s: float, after_s: float) -> None:
+        """Close sessions without a call for ``after_s`` seconds, and those to replicas that are gone from the set."""
+        for session in self._sessions():
+            limit_s = 0.0 if session in self._leaving else after_s
+            if session.idle_s(now_s) >= limit_s and not session.end.calls:
+                self._close(session)
+
+    def close(self) -> None:
+        """End everything that is under way."""
+        self._gone = f"{self.application}/{self.name}: the connection to the mesh was closed"
+        while self._queue:
+            self._queue.popleft().end(errors.MeshUnavailable(self._gone))
+        for session in self._sessions():
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
+        candidate = self._candidates.get(session.replica_id)
+        if candidate is not None and candidate.session is session:
+            candidate.session = None
+        session.close()
+
+    def _sessions(self) -> list[Session]:
+        return [c.session for c in self._list if c.session is not None] + list(self._leaving)
+
+
+def _chain(call: Call) -> tuple[str, ...]:
+    return () if call.parent is None else call.parent.chain
+
+
+class CallFuture(asyncio.Future[Payload | ItemStream]):
+    """The end of a call on the loop that runs gRPC; cancelling it cancels the call."""
+
+    call: Call
+
+    def cancel(self, msg: object | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        self.call.cancel()
+        return True
+
+    def routed(self) -> None: ...
+
+    def ended(self, result: Payload | ItemStream | BaseException) -> None:
+        if self.done():
+            return
+        if isinstance(result, BaseException):
+            self.set_exception(result)
+        else:
+            self.set_result(result)

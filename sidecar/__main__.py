@@ -1,0 +1,67 @@
+"""The process of a replica: builds the user's object, serves it, drains, exits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from mesh import connect
+from mesh.config import DeploymentSpec
+from mesh.context import ReplicaContext, enter_replica
+from mesh.engine.child import Child
+from mesh.loops import new_loop
+from mesh.v1.deployment_pb2 import ReplicaLaunch
+from sidecar.register import Registration
+from sidecar.replica import Replica
+from sidecar.server import serving
+from sidecar.user_code import ConstructionFailed, UserCode
+
+CONSTRUCTION_FAILED = 1
+"""The exit code of a replica whose user's object could not be built."""
+
+
+def main(child: Child) -> int:
+    """Run a replica; see :class:`mesh.engine.child.Child`."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    launch = ReplicaLaunch.FromString(child.argument)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_run(child, launch))
+
+
+async def _run(child: Child, launch: ReplicaLaunch) -> int:
+    spec = DeploymentSpec.from_proto(launch.spec)
+    enter_replica(ReplicaContext(spec.application, spec.name, launch.replica_id))
+    connection = await connect.attach(child.run_directory, child.token)
+    replica = Replica(launch.replica_id, spec, UserCode(spec, launch.blob_directory))
+    draining: asyncio.Future[float] = replica.loop.create_future()
+
+    def drain(timeout_s: float) -> None:
+        if not draining.done():
+            draining.set_result(timeout_s)
+
+    replica.loop.add_signal_handler(signal.SIGTERM, drain, spec.config.graceful_shutdown_timeout_s)
+    try:
+        async with Registration(connection.client, launch.replica_id, drain, replica.configure) as registration:
+            registration.starting(os.getpid())
+            building = asyncio.ensure_future(replica.build())
+            await asyncio.wait((building, draining), return_when=asyncio.FIRST_COMPLETED)
+            if not building.done():
+                return 0  # not wanted any more before it was ready
+            try:
+                building.result()
+            except ConstructionFailed as failure:
+                sys.stderr.write(failure.traceback)
+                await registration.failed(str(failure), failure.traceback)
+                return CONSTRUCTION_FAILED
+            async with serving(replica, launch.address, child.token, drain):
+                registration.ready(os.getpid(), launch.address)
+                timeout_s = await draining
+                registration.draining()
+                await replica.drain(timeout_s)
+    finally:
+        replica.user_code.close()
+        await connection.close()
+    return 0

@@ -1,0 +1,48 @@
+"""Whether a replica takes a call: it has room, or the call belongs to a request that holds a slot here already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mesh.context import LONGEST_CHAIN
+
+
+class Admission:
+    """Counts what a replica is working on. ``limit`` is strict but for requests that come back to the replica.
+
+    A request that re-enters (A calls B, B calls A) must be let in, or it would wait for itself for ever; how deep that
+    goes is bounded by the length of its chain.
+    """
+
+    def __init__(self, replica_id: str, limit: int) -> None:
+        self.replica_id = replica_id
+        self.limit = limit
+        self.ongoing = 0
+        self.draining = False
+        self.most_ongoing = 0
+        """The highest ``ongoing`` there ever was."""
+
+    @property
+    def has_room(self) -> bool:
+        """A call from outside would be taken now."""
+        return self.ongoing < self.limit and not self.draining
+
+    def enter(self, chain: Sequence[str]) -> bool:
+        """Take a call if it may come in; every call taken must :meth:`leave` once."""
+        if self.ongoing >= self.limit or self.draining:
+            if self.replica_id not in chain:
+                return False
+        self.ongoing += 1
+        if self.ongoing > self.most_ongoing:
+            self.most_ongoing = self.ongoing
+        return True
+
+    def leave(self) -> None:
+        """A call that was taken has ended, its user code included."""
+        assert self.ongoing > 0, f"{self.replica_id}: a call left that had not entered"
+        self.ongoing -= 1
+
+    @staticmethod
+    def too_deep(chain: Sequence[str]) -> bool:
+        """The request has come through more replicas than a request may."""
+        return len(chain) >= LONGEST_CHAIN

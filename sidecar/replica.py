@@ -1,0 +1,126 @@
+"""A replica: the user's object, what it is working on, and for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from mesh.config import DeploymentConfig, DeploymentSpec
+from mesh.loops import crossing_to
+from sidecar.admission import Admission
+from sidecar.session import ReplicaSession
+from sidecar.turns import Turns
+from sidecar.user_code import UserCode
+
+SWEEP_S = 0.02
+"""How often deadlines are looked at while there are any."""
+OVERFLOW_THREADS = 16
+"""Threads beside ``max_ongoing_requests`` for plain methods that wait for other calls."""
+
+
+class Replica:
+    """Lives on the loop that runs gRPC, which is also the loop of the user's ``async def`` methods."""
+
+    def __init__(self, replica_id: str, spec: DeploymentSpec, user_code: UserCode) -> None:
+        self.replica_id = replica_id
+        self.loop = asyncio.get_running_loop()
+        self.crossing = crossing_to(self.loop)
+        self.user_code = user_code
+        config = spec.config
+        self.admission = Admission(replica_id, config.max_ongoing_requests)
+        self.turns = Turns(replica_id, config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
+        self._sessions: set[ReplicaSession] = set()
+        self._owed: set[ReplicaSession] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._next_deadline = float("inf")
+        self._idle = asyncio.Event()
+
+    async def build(self) -> None:
+        """Build the user's object on the turn. Raises what :meth:`UserCode.build` raises."""
+        built: asyncio.Future[None] = self.loop.create_future()
+
+        def job() -> None:
+            try:
+                self.user_code.build()
+            except BaseException as error:
+                self.crossing.put(built.set_exception, error)
+            else:
+                self.crossing.put(built.set_result, None)
+
+        self.turns.submit(job)
+        await built
+
+    def configure(self, config: DeploymentConfig) -> None:
+        """Take over new settings; nothing restarts."""
+        self.admission.limit = config.max_ongoing_requests
+        self._tell_owed()
+
+    @contextmanager
+    def session(self, session: ReplicaSession) -> Iterator[None]:
+        """Know a session while its stream is open."""
+        self._sessions.add(session)
+        if self.admission.draining:
+            session.drain()
+        try:
+            yield
+        finally:
+            self._sessions.discard(session)
+            self._owed.discard(session)
+
+    def owe_batch(self, session: ReplicaSession) -> None:
+        """A call of that session was rejected: it is told when there is room again."""
+        self._owed.add(session)
+
+    def left(self) -> None:
+        """A call has ended and its slot is free."""
+        self.admission.leave()
+        if self._owed:
+            self._tell_owed()
+        if not self.admission.ongoing:
+            self._idle.set()
+
+    def _tell_owed(self) -> None:
+        if self.admission.has_room:
+            for session in self._owed:
+                session.end.owes_batch = True
+                session.wake()
+            self._owed.clear()
+
+    def watch_deadline(self, deadline: float) -> None:
+        """Some call has this deadline."""
+        if deadline < self._next_deadline:
+            self._next_deadline = deadline
+            if self._sweeping is None:
+                self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        work = [work for session in self._sessions for work in session.work.values()]
+        if monotonic() >= self._next_deadline:
+            for one in work:
+                if one.is_late:
+                    one.expire()
+            self._next_deadline = min((one.context.deadline for one in work if not one.is_late), default=float("inf"))
+        if self._next_deadline != float("inf"):
+            self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take nothing new, end what was begun; what is left after ``timeout_s`` seconds is cancelled."""
+        self.admission.draining = True
+        for session in self._sessions:
+            session.drain()
+        if not await self._wait_idle(timeout_s):
+            for work in [work for session in self._sessions for work in session.work.values()]:
+                work.cancelled()
+            await self._wait_idle(1.0)
+
+    async def _wait_idle(self, timeout_s: float) -> bool:
+        self._idle.clear()
+        if self.admission.ongoing:
+            try:
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+            except TimeoutError:
+                return False
+        return True

@@ -1,0 +1,58 @@
+"""The gRPC server of a replica: ReplicaService on the address that the controller chose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+
+from mesh.token import TokenInterceptor
+from mesh.v1.replica_pb2 import DrainRequest, DrainResponse
+from sidecar.replica import Replica
+from sidecar.session import ReplicaSession
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    # Callers ping every 5 s to see that this process is alive; gRPC would take that for abuse.
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.max_send_message_length", 16 * 1024 * 1024),
+)
+
+
+@asynccontextmanager
+async def serving(
+    replica: Replica, address: str, token: str, on_drain: Callable[[float], None]
+) -> AsyncIterator[grpc.aio.Server]:
+    """Serve a replica while inside. ``on_drain(timeout_s)`` is what the Drain RPC calls."""
+    server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=_OPTIONS)
+
+    async def session(_: object, stream: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        one = ReplicaSession(replica, stream)
+        with replica.session(one):
+            await one.run()
+
+    async def drain(request: DrainRequest, _: object) -> DrainResponse:
+        on_drain(request.timeout_s)
+        return DrainResponse(ongoing=replica.admission.ongoing)
+
+    # Session takes and gives bytes: its batches are parsed where they are read.
+    handlers = {
+        "Session": grpc.stream_stream_rpc_method_handler(session),
+        "Drain": grpc.unary_unary_rpc_method_handler(
+            drain,
+            request_deserializer=DrainRequest.FromString,
+            response_serializer=DrainResponse.SerializeToString,
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("mesh.v1.ReplicaService", handlers),))
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop(0.5)

@@ -1,0 +1,119 @@
+"""The one object that owns the user's class or function: finds it, builds it, says how its methods run, lets it go.
+
+The user's code is imported, unpickled and constructed here and nowhere else, on the replica's turn.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from mesh.config import DeploymentSpec, Method, MethodKind, Runtime
+from mesh.target import load_target
+
+
+class ConstructionFailed(Exception):
+    """The user's object could not be built; ``traceback`` is the user's, as text."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        frames = error.__traceback__
+        while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+            frames = frames.tb_next
+        self.traceback = "".join(traceback.format_exception(type(error), error, frames))
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMethod:
+    """A method of the built object, ready to be called."""
+
+    function: Callable[..., Any]
+    kind: MethodKind
+    without_parameters: bool
+
+    @property
+    def runs_on_loop(self) -> bool:
+        """It is a coroutine function; anything else runs on a turn."""
+        return self.kind in (MethodKind.ASYNC_DEF, MethodKind.ASYNC_GENERATOR)
+
+
+class UserCode:
+    """The user's object of one replica. ``build`` comes first, once, on the turn."""
+
+    def __init__(self, spec: DeploymentSpec, blob_directory: str) -> None:
+        self._spec = spec
+        self._blobs = Path(blob_directory)
+        self._methods: dict[str, BoundMethod] = {}
+
+    def build(self) -> None:
+        """Find the target and construct it. Raises :class:`ConstructionFailed` with the user's traceback."""
+        try:
+            enter_runtime(self._spec.runtime)
+            target = load_target(self._spec.import_path, self._read_blob(self._spec.target_blob))
+            args, kwargs = (
+                cloudpickle.loads(self._read_blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
+            )
+            built = target(*args, **kwargs) if inspect.isclass(target) else target
+        except BaseException as error:
+            raise ConstructionFailed(error) from error
+        self._methods = {method.name: _bind(built, method) for method in self._spec.methods}
+
+    def _read_blob(self, sha256: str) -> bytes:
+        return (self._blobs / sha256).read_bytes() if sha256 else b""
+
+    def method(self, name: str) -> BoundMethod | None:
+        """The method of that name; None when there is none that can be called from outside."""
+        return self._methods.get(name)
+
+    @property
+    def method_names(self) -> Iterable[str]:
+        """The methods that can be called from outside."""
+        return self._methods.keys()
+
+    def close(self) -> None:
+        """Let the user's object go, and with it run its ``__del__`` if it has one."""
+        self._methods = {}
+
+
+def _bind(built: Any, method: Method) -> BoundMethod:
+    is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
+    function = built if is_plain_function else getattr(built, method.name)
+    return BoundMethod(function, method.kind, method.without_parameters)
+
+
+def enter_runtime(runtime: Runtime) -> None:
+    """Make the user's modules importable as they were where the deployment was made.
+
+    The standard library stays in front, so a user's ``types.py`` or ``queue.py`` cannot take its place under us.
+    """
+    if os.path.isdir(runtime.working_directory):
+        os.chdir(runtime.working_directory)
+    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    front = [
+        path for path in sys.path if path in standard or (os.path.dirname(path) in standard and "lib-dynload" in path)
+    ]
+    user = [path or runtime.working_directory for path in runtime.sys_path]
+    sys.path[:] = list(dict.fromkeys([*front, *user, *sys.path]))
+
+
+def _is_ours(filename: str) -> bool:
+    return (
+        os.path.dirname(os.path.abspath(filename)) in _OUR_FOLDERS
+        or filename == cloudpickle.__file__
+        or (filename.startswith("<frozen importlib"))
+    )
+
+
+_OUR_FOLDERS = {
+    os.path.dirname(os.path.abspath(__file__)),
+    os.path.dirname(os.path.abspath(sys.modules["mesh"].__file__ or "")),
+}

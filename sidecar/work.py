@@ -1,0 +1,289 @@
+"""One call in a replica, from the moment it is admitted until the user's code for it has really ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Generator
+from contextvars import Context, copy_context
+from functools import partial
+from time import monotonic
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mesh import errors
+from mesh.context import RequestContext, current, turn
+from mesh.deadline import NEVER
+from mesh.handle import ATTACHABLES, payload_of, resolve
+from mesh.http import decode_request, encode_answer, run_response
+from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Attachable, Payload, decode, encode_error, encode_result
+from sidecar.user_code import BoundMethod
+
+if TYPE_CHECKING:
+    from sidecar.session import ReplicaSession
+
+_LAST = object()
+
+
+class Work:
+    """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
+
+    __slots__ = ("_call_id", "_is_cancelled", "_is_over", "_is_running", "_items", "_payload", "_reason", "_request",
+                 "_session", "_task", "_writable", "context", "method")  # fmt: skip
+
+    def __init__(
+        self,
+        session: ReplicaSession,
+        call_id: int,
+        method: BoundMethod,
+        payload: Payload,
+        context: RequestContext,
+        items_follow: bool,
+    ) -> None:
+        self.method = method
+        self.context = context
+        self._session = session
+        self._call_id = call_id
+        self._payload = payload
+        self._items = _BodyItems(session, call_id) if items_follow else None
+        self._request: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._writable: asyncio.Event | None = None
+        self._is_running = False  # on the loop or on a turn
+        self._is_cancelled = False
+        self._is_over = False
+        self._reason: errors.MeshError | None = None
+
+    def start(self) -> None:
+        """Begin: at once on the loop, or when the turn comes."""
+        if self.method.runs_on_loop:
+            self._is_running = True
+            self._task = self._session.loop.create_task(self._run_on_loop())
+        else:
+            self._session.turns.submit(partial(copy_context().run, self._run_on_turn))
+
+    # --- async def
+
+    async def _run_on_loop(self) -> None:
+        current.set(self.context)
+        try:
+            result = self.method.function(*(arguments := self._arguments())[0], **arguments[1])
+            if hasattr(result, "__await__"):
+                result = await result
+            await self._answer(result)
+        except BaseException as error:
+            self._fail(error)
+
+    # --- def
+
+    def _run_on_turn(self) -> None:
+        """On a turn's thread. What belongs to the loop goes there in one batch with what other jobs have to say."""
+        if self._is_over:
+            return
+        self._is_running = True
+        current.set(self.context)
+        turn.set(self._session.turns)
+        to_loop = self._session.crossing.put
+        try:
+            args, kwargs = self._arguments()
+            result = self.method.function(*args, **kwargs)
+            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, (Attachable, GeneratorType)):
+                encoded = encode_result(result, ATTACHABLES)
+                if not encoded.attached:
+                    to_loop(self._reply, encoded.with_payloads(()))
+                    return
+        except BaseException as error:
+            to_loop(self._fail, error)
+            return
+        to_loop(self._answer_from_turn, result)
+
+    def _answer_from_turn(self, result: Any) -> None:
+        async def answer() -> None:
+            current.set(self.context)
+            try:
+                await self._answer(result)
+            except BaseException as error:
+                self._fail(error)
+
+        self._task = self._session.loop.create_task(answer())
+        if self._is_cancelled:
+            self._task.cancel()
+
+    # --- both
+
+    def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if self._payload.encoding == HTTP_REQUEST:
+            self._request = decode_request(self._payload.body, self._items)
+            return (() if self.method.without_parameters else (self._request,)), {}
+        args, kwargs = decode(self._payload)
+        return args, kwargs
+
+    async def _answer(self, result: Any) -> None:
+        if self._payload.encoding == HTTP_REQUEST:
+            await self._answer_http(await resolve(result))
+        elif isinstance(result, Attachable):
+            self._reply(await payload_of(result))
+        elif isinstance(result, GeneratorType) or hasattr(result, "__anext__"):
+            raise errors.NotSupportedYet("the method yields; streams by handle are not supported yet")
+        else:
+            encoded = encode_result(result, ATTACHABLES)
+            self._reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+
+    async def _answer_http(self, result: Any) -> None:
+        if isinstance(result, GeneratorType):
+            result = self._steps(result)
+        answer = encode_answer(result)
+        if not isinstance(answer, Response):
+            self._reply(Payload(HTTP_RESPONSE, answer))
+            return
+        await self._stream_response(answer)
+
+    async def _stream_response(self, response: Response) -> None:
+        pieces = run_response(response, self._request)
+        try:
+            await self._send(HTTP_RESPONSE, await anext(pieces))
+            async for piece in pieces:
+                if piece:
+                    await self._send(BYTES, piece)
+                else:
+                    self._session.end_items(self._call_id)  # the client has it all; background tasks may still run
+        finally:
+            await pieces.aclose()
+        self._session.end_items(self._call_id)
+        self._over()
+
+    async def _send(self, encoding: int, body: bytes) -> None:
+        """Send an item; wait first while the caller has not taken enough of those before."""
+        end = self._session.end
+        while not end.writable(self._call_id):
+            if self._call_id not in end.calls:
+                raise errors.RequestCancelled("the caller is gone")
+            self._writable = asyncio.Event()
+            await self._writable.wait()
+        self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
+        self._session.send_item(self._call_id, encoding, body)
+
+    async def _steps(self, generator: Generator[Any, None, None]) -> AsyncIterator[Any]:
+        """The items of a plain generator, each step on the turn; between steps it is on no thread."""
+        context = copy_context()
+        try:
+            while (item := await self._on_turn(context, next, generator, _LAST)) is not _LAST:
+                yield item
+        finally:
+            await asyncio.shield(self._on_turn(context, generator.close))
+
+    def _on_turn(self, context: Context, function: Any, *args: Any) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._session.loop.create_future()
+
+        def step() -> None:
+            try:
+                result, error = context.run(function, *args), None
+            except BaseException as raised:
+                result, error = None, raised
+            self._session.crossing.put(_settle, (future, result, error))
+
+        self._session.turns.submit(step)
+        return future
+
+    def _reply(self, payload: Payload) -> None:
+        if not self._is_over:
+            self._session.reply(self._call_id, payload.encoding, payload.body)
+            self._over()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._is_over:
+            return
+        if self._is_cancelled and isinstance(error, asyncio.CancelledError):
+            error = self._reason or errors.RequestCancelled("the call was cancelled")
+        self._session.fail(self._call_id, encode_error(error))
+        self._over()
+
+    def _over(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._session.left(self._call_id)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self._reason = errors.DeadlineExceeded("the deadline passed while the replica worked on it")
+        self.cancelled()
+
+    # What the session's end tells: see mesh.frames.Opened.
+
+    def cancelled(self) -> None:
+        """Nobody waits any more: cancels what runs and all calls below. A running ``def`` keeps its slot to its end."""
+        if self._is_over or self._is_cancelled:
+            return
+        self._is_cancelled = self.context.cancelled = True
+        for call in list(self.context.calls):
+            call.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        elif not self._is_running:
+            self._fail(self._reason or errors.RequestCancelled("the call was cancelled before it began"))
+
+    def item(self, encoding: int, body: bytes) -> None:
+        if self._items is not None:
+            self._items.put(body)
+
+    def half_closed(self) -> None:
+        if self._items is not None:
+            self._items.close()
+
+    def credited(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+
+    @property
+    def is_late(self) -> bool:
+        """Past its deadline and not told so yet."""
+        return not self._is_cancelled and self.context.deadline <= monotonic()
+
+
+def _settle(outcome: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
+    future, result, error = outcome
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
+class _BodyItems:
+    """The items of a call's arguments: the body of a long HTTP request. Each one taken lets the caller send more."""
+
+    def __init__(self, session: ReplicaSession, call_id: int) -> None:
+        self._session = session
+        self._call_id = call_id
+        self._items: deque[bytes] = deque()
+        self._is_closed = False
+        self._is_asked = False
+        self._changed = asyncio.Event()
+
+    def put(self, body: bytes) -> None:
+        self._items.append(body)
+        self._changed.set()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._changed.set()
+
+    def __aiter__(self) -> _BodyItems:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._is_asked:
+            self._is_asked = True
+            self._session.ask_for_items(self._call_id)
+        while not self._items:
+            if self._is_closed:
+                raise StopAsyncIteration
+            self._changed.clear()
+            await self._changed.wait()
+        body = self._items.popleft()
+        self._session.consumed(self._call_id, len(body))
+        return body
