@@ -12,11 +12,12 @@ from starlette.types import Receive, Scope, Send
 from http_bridge.client import Client
 from http_bridge.errors import Answer
 from http_bridge.request_head import RequestHead
+from mesh.answers import decode_response
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.deadline import after
 from mesh.errors import DeadlineExceeded, MeshError, RequestCancelled
-from mesh.http import decode_response, encode_request, too_large
+from mesh.http import encode_request, too_large
 from mesh.payload import HTTP_REQUEST, Payload
 
 _log = logging.getLogger(__name__)

@@ -1,35 +1,28 @@
-"""HTTP requests and responses as they travel between the bridge and the replicas, both directions.
+"""HTTP requests as they travel from the bridge to the replicas and between them.
 
 The bridge turns an ASGI scope into bytes with :func:`encode_request`. A replica hands them to the user's code as a
-:class:`WireRequest`, a ``starlette.requests.Request`` that is decoded when it is first looked at, and turns the
-answer into bytes with :func:`encode_answer`, or with :func:`run_response` when the answer comes in pieces.
-Nothing here talks to the network, and nothing here decides what becomes of an error.
+:class:`WireRequest`, a ``starlette.requests.Request`` that is decoded when it is first looked at, and that is handed on
+to another deployment as the bytes it came in. The way back is :mod:`mesh.answers`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copyreg
-import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Mapping
-from types import AsyncGeneratorType, GeneratorType
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.datastructures import URL
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response, StreamingResponse
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from mesh.config import DeploymentConfig
 from mesh.context import current
 from mesh.errors import PayloadError, PayloadTooLarge
-from mesh.json_encoding import encode_json
 from mesh.payload import HTTP_REQUEST, attach, attached_value, register_decoder
-from mesh.v1.http_pb2 import HttpRequest, HttpResponse
-
-# Requests
+from mesh.v1.http_pb2 import HttpRequest
 
 
 def encode_request(
@@ -204,7 +197,9 @@ async def _read_whole(request: Request) -> bytes:
     body = request._body = b"".join(pieces)
     scope = request.scope
     root_path = scope.get("root_path", "")
-    if not scope["path"].startswith(root_path):
+    if isinstance(request, WireRequest):
+        scope = {**scope, "path": request._whole_path}
+    elif not scope["path"].startswith(root_path):
         scope = {**scope, "path": root_path + scope["path"]}
     return encode_request(scope, root_path, body, body_follows=False, max_body_bytes=limit_bytes)
 
@@ -217,7 +212,7 @@ def too_large(limit_bytes: int) -> PayloadTooLarge:
 def _scope_of(message: HttpRequest) -> dict[str, Any]:
     return {
         "type": "http",
-        "asgi": _ASGI,
+        "asgi": ASGI_VERSION,
         "http_version": message.http_version,
         "method": message.method,
         "scheme": message.scheme,
@@ -232,146 +227,9 @@ def _scope_of(message: HttpRequest) -> dict[str, Any]:
     }
 
 
-# Answers
+ASGI_VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
+"""What every ASGI scope of ours says of itself; from 2.4 on Starlette needs no task that listens for the client."""
 
-
-def encode_answer(value: object) -> bytes | Response:
-    """What a user's method returned, as a serialized ``HttpResponse``.
-
-    None gives an empty text, str a text, bytes themselves, a Starlette Response itself, a generator a stream, and
-    anything else JSON. A Response that streams or that has a background task is returned: run it with
-    :func:`run_response`. Raises :class:`mesh.errors.PayloadError` for what cannot be an answer.
-    """
-    if isinstance(value, str):
-        return encode_whole(200, _TEXT, value.encode())
-    if isinstance(value, Response):
-        return encode_response(value) if _is_plain(value) and value.background is None else value
-    if value is None:
-        return encode_whole(200, _TEXT, b"")
-    if isinstance(value, bytes | bytearray | memoryview):
-        return encode_whole(200, _BYTES, bytes(value))
-    if isinstance(value, AsyncGeneratorType | GeneratorType):
-        return stream_answer(value)
-    return encode_whole(200, _JSON, encode_json(value))
-
-
-def json_answer(value: object) -> Response:
-    """The answer of a driver: a Response as it is, anything else as JSON, also str, bytes and None."""
-    return value if isinstance(value, Response) else Response(encode_json(value), media_type="application/json")
-
-
-def stream_answer(items: AsyncIterable[object] | Generator[object, None, None]) -> StreamingResponse:
-    """The answer of a generator: str and bytes as they come, anything else as one line of JSON each."""
-    pieces = _async_pieces(items) if isinstance(items, AsyncIterable) else (_piece(item) for item in items)
-    return StreamingResponse(pieces, media_type="text/plain")
-
-
-def encode_response(response: Response) -> bytes:
-    """A serialized ``HttpResponse`` for a Response whose body is at hand."""
-    return _encode_head(response.status_code, response.raw_headers, bytes(response.body), body_follows=False)
-
-
-def encode_whole(status: int, content_type: bytes, body: bytes) -> bytes:
-    """A serialized ``HttpResponse`` that needs no Response object."""
-    return HttpResponse(
-        status=status,
-        header_names=_USUAL_NAMES,
-        header_values=(b"%d" % len(body), content_type),
-        body=body,
-    ).SerializeToString()
-
-
-async def run_response(response: Response, request: Request | None = None) -> AsyncGenerator[bytes, None]:
-    """Run ``response`` as the ASGI application that it is, as the answer to ``request``.
-
-    Gives first a serialized ``HttpResponse``, then, when its ``body_follows``, the pieces of the body and an empty
-    piece where the body ends. What runs after that is background work, and the call lasts until it is done.
-    Close the generator to cancel.
-    """
-    if _is_plain(response):
-        yield encode_response(response)
-        if response.background is not None:
-            await response.background()
-        return
-    pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_PIECES_AHEAD)
-
-    async def send(message: Message) -> None:
-        await room.acquire()
-        if message["type"] == "http.response.start":
-            head = _encode_head(message["status"], message.get("headers", ()), b"", body_follows=True)
-            pieces.put_nowait(head)
-            return
-        if piece := bytes(message.get("body", b"")):
-            pieces.put_nowait(piece)
-        else:
-            room.release()
-        if not message.get("more_body", False):
-            pieces.put_nowait(b"")
-
-    scope = {**(request or empty_request()).scope, "asgi": _ASGI, "extensions": {}}
-    running = asyncio.ensure_future(response(scope, _never, send))
-    running.add_done_callback(lambda _: pieces.put_nowait(None))
-    try:
-        while (next_piece := await pieces.get()) is not None:
-            room.release()
-            yield next_piece
-        await running
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait((running,))
-
-
-def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, bool]:
-    """Status, headers, body, and whether the body follows instead, of a serialized ``HttpResponse``."""
-    message = HttpResponse.FromString(wire)
-    headers = list(zip(message.header_names, message.header_values, strict=True))
-    return message.status, headers, message.body, message.body_follows
-
-
-def _is_plain(response: Response) -> bool:
-    return type(response).__call__ is Response.__call__
-
-
-def _encode_head(status: int, headers: Any, body: bytes, *, body_follows: bool) -> bytes:
-    names = [bytes(name) for name, _ in headers]
-    values = [bytes(value) for _, value in headers]
-    if _FORBIDDEN.search(b"".join(values)) or _FORBIDDEN.search(b"".join(names)):
-        raise PayloadError(f"a header of the response has a control character in it: {list(headers)!r}")
-    if not 200 <= status <= 599:
-        raise PayloadError(f"the response's status is {status}; an answer has one between 200 and 599")
-    return HttpResponse(
-        status=status, header_names=names, header_values=values, body=body, body_follows=body_follows
-    ).SerializeToString()
-
-
-def _piece(item: object) -> bytes:
-    if isinstance(item, str):
-        return item.encode()
-    if isinstance(item, bytes | bytearray | memoryview):
-        return bytes(item)
-    return encode_json(item) + b"\n"
-
-
-async def _async_pieces(items: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
-    async for item in items:
-        yield _piece(item)
-
-
-async def _never() -> Message:
-    """No message ever comes: who is gone cancels the call instead."""
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError("unreachable")
-
-
-_TEXT: Final = b"text/plain; charset=utf-8"
-_BYTES: Final = b"application/octet-stream"
-_JSON: Final = b"application/json"
-_USUAL_NAMES: Final = (b"content-length", b"content-type")
-_PIECES_AHEAD: Final = 2
-_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 _READING: Final = "_mesh_reading"
 _DECODED_FIELDS: Final = frozenset(
     ("scope", "_receive", "_send", "_stream_consumed", "_is_disconnected", "_form", "_body")

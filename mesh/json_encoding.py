@@ -18,6 +18,15 @@ from typing import Any
 from uuid import UUID
 
 from mesh.errors import PayloadError
+from mesh.payload import Attachable
+
+
+class NotReady(Exception):
+    """The value mentions ``ref``, a call that has not ended, or not well: await it, then encode the value again."""
+
+    def __init__(self, ref: Any) -> None:
+        super().__init__(str(ref))
+        self.ref = ref
 
 
 def encode_json(value: object) -> bytes:
@@ -25,9 +34,10 @@ def encode_json(value: object) -> bytes:
 
     Beside what ``json`` knows: numpy arrays and scalars, pandas frames (a list of records) and series (a list),
     pydantic models, dataclasses, enums, sets, dates (ISO 8601), time spans (seconds), decimals, UUIDs and
-    paths (text), and bytes that are UTF-8. NaN and the infinities, which JSON does not have, become null.
+    paths (text), and bytes that are UTF-8. NaN and the infinities, which JSON does not have, become null. A ref to a
+    call that has ended stands for its result.
 
-    Raises :class:`mesh.errors.PayloadError` for what has no form in JSON.
+    Raises :class:`mesh.errors.PayloadError` for what has no form in JSON, :class:`NotReady` for any other ref.
 
     >>> encode_json({"labels": {"a"}, "score": float("nan")})
     b'{"labels":["a"],"score":null}'
@@ -80,7 +90,18 @@ def _simpler(value: Any) -> object:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if callable(getattr(kind, "model_dump", None)):
         return value.model_dump(mode="json")
+    if isinstance(value, Attachable):
+        return _result_of(value)
     raise TypeError(f"{_name_of(kind)} has no form in JSON")
+
+
+def _result_of(ref: Any) -> object:
+    if not ref.done():
+        raise NotReady(ref)
+    try:
+        return ref.result()
+    except BaseException:
+        raise NotReady(ref) from None  # who awaits it gets the error as it was raised
 
 
 def _name_of(kind: type) -> str:

@@ -1,0 +1,178 @@
+"""What a deployment returns as an HTTP response on its way back to the bridge.
+
+:func:`answer_of` turns a value into bytes. An answer that comes in pieces, or has work to do after it, is a Starlette
+Response that :func:`run_response` runs as the ASGI application that it is; its output is what travels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from types import AsyncGeneratorType, GeneratorType
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message
+
+from mesh.errors import PayloadError
+from mesh.http import ASGI_VERSION, empty_request
+from mesh.json_encoding import NotReady, encode_json
+from mesh.payload import Attachable
+from mesh.v1.http_pb2 import HttpResponse
+
+
+def encode_answer(value: object) -> bytes | Response:
+    """What a user's method returned, as a serialized ``HttpResponse``.
+
+    None gives an empty text, str a text, bytes themselves, a Starlette Response itself, a generator a stream, and
+    anything else JSON. A Response that streams or that has a background task is returned: run it with
+    :func:`run_response`. Raises :class:`mesh.errors.PayloadError` for what cannot be an answer.
+    """
+    if isinstance(value, str):
+        return encode_whole(200, _TEXT, value.encode())
+    if isinstance(value, Response):
+        return encode_response(value) if _is_plain(value) and value.background is None else value
+    if value is None:
+        return encode_whole(200, _TEXT, b"")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return encode_whole(200, _BYTES, bytes(value))
+    if isinstance(value, AsyncGeneratorType | GeneratorType):
+        return stream_answer(value)
+    return encode_whole(200, _JSON, encode_json(value))
+
+
+async def answer_of(value: Any) -> bytes | Response:
+    """As :func:`encode_answer`, for a value that may be, or mention, calls that have not ended: they are awaited."""
+    if isinstance(value, Attachable):
+        value = await value.value()  # type: ignore[attr-defined] # a ref or a response, which mesh.handle knows
+    while True:
+        try:
+            return encode_answer(value)
+        except NotReady as unready:
+            await unready.ref.value()
+
+
+async def json_answer(value: object) -> Response:
+    """The answer of a driver: a Response as it is, anything else as JSON, also str, bytes and None."""
+    if isinstance(value, Response):
+        return value
+    while True:
+        try:
+            return Response(encode_json(value), media_type="application/json")
+        except NotReady as unready:
+            await unready.ref.value()
+
+
+def stream_answer(items: AsyncIterable[object] | Generator[object, None, None]) -> StreamingResponse:
+    """The answer of a generator: str and bytes as they come, anything else as one line of JSON each."""
+    pieces = _async_pieces(items) if isinstance(items, AsyncIterable) else (_piece(item) for item in items)
+    return StreamingResponse(pieces, media_type="text/plain")
+
+
+def encode_response(response: Response) -> bytes:
+    """A serialized ``HttpResponse`` for a Response whose body is at hand."""
+    return _encode_head(response.status_code, response.raw_headers, bytes(response.body), body_follows=False)
+
+
+def encode_whole(status: int, content_type: bytes, body: bytes) -> bytes:
+    """A serialized ``HttpResponse`` that needs no Response object."""
+    return HttpResponse(
+        status=status,
+        header_names=_USUAL_NAMES,
+        header_values=(b"%d" % len(body), content_type),
+        body=body,
+    ).SerializeToString()
+
+
+async def run_response(response: Response, request: Request | None = None) -> AsyncGenerator[bytes, None]:
+    """Run ``response`` as the ASGI application that it is, as the answer to ``request``.
+
+    Gives first a serialized ``HttpResponse``, then, when its ``body_follows``, the pieces of the body and an empty
+    piece where the body ends. What runs after that is background work, and the call lasts until it is done.
+    Close the generator to cancel.
+    """
+    if _is_plain(response):
+        yield encode_response(response)
+        if response.background is not None:
+            await response.background()
+        return
+    pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+    room = asyncio.Semaphore(_PIECES_AHEAD)
+
+    async def send(message: Message) -> None:
+        await room.acquire()
+        if message["type"] == "http.response.start":
+            head = _encode_head(message["status"], message.get("headers", ()), b"", body_follows=True)
+            pieces.put_nowait(head)
+            return
+        if piece := bytes(message.get("body", b"")):
+            pieces.put_nowait(piece)
+        else:
+            room.release()
+        if not message.get("more_body", False):
+            pieces.put_nowait(b"")
+
+    scope = {**(request or empty_request()).scope, "asgi": ASGI_VERSION, "extensions": {}}
+    running = asyncio.ensure_future(response(scope, _never, send))
+    running.add_done_callback(lambda _: pieces.put_nowait(None))
+    try:
+        while (next_piece := await pieces.get()) is not None:
+            room.release()
+            yield next_piece
+        await running
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.wait((running,))
+
+
+def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, bool]:
+    """Status, headers, body, and whether the body follows instead, of a serialized ``HttpResponse``."""
+    message = HttpResponse.FromString(wire)
+    headers = list(zip(message.header_names, message.header_values, strict=True))
+    return message.status, headers, message.body, message.body_follows
+
+
+def _is_plain(response: Response) -> bool:
+    return type(response).__call__ is Response.__call__
+
+
+def _encode_head(status: int, headers: Any, body: bytes, *, body_follows: bool) -> bytes:
+    names = [bytes(name) for name, _ in headers]
+    values = [bytes(value) for _, value in headers]
+    if _FORBIDDEN.search(b"".join(values)) or _FORBIDDEN.search(b"".join(names)):
+        raise PayloadError(f"a header of the response has a control character in it: {list(headers)!r}")
+    if not 200 <= status <= 599:
+        raise PayloadError(f"the response's status is {status}; an answer has one between 200 and 599")
+    return HttpResponse(
+        status=status, header_names=names, header_values=values, body=body, body_follows=body_follows
+    ).SerializeToString()
+
+
+def _piece(item: object) -> bytes:
+    if isinstance(item, str):
+        return item.encode()
+    if isinstance(item, bytes | bytearray | memoryview):
+        return bytes(item)
+    return encode_json(item) + b"\n"
+
+
+async def _async_pieces(items: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
+    async for item in items:
+        yield _piece(item)
+
+
+async def _never() -> Message:
+    """No message ever comes: who is gone cancels the call instead."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("unreachable")
+
+
+_TEXT: Final = b"text/plain; charset=utf-8"
+_BYTES: Final = b"application/octet-stream"
+_JSON: Final = b"application/json"
+_USUAL_NAMES: Final = (b"content-length", b"content-type")
+_PIECES_AHEAD: Final = 2
+_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
