@@ -69,8 +69,8 @@ def _picture(text: str, picture_format: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise ConfigError(
-            "drawing a picture needs the program dot of graphviz, which is not on the PATH: install it (apt-get "
-            "install graphviz, brew install graphviz, winget install graphviz), or write a .dot file, which needs nothing"
+            "drawing a picture needs the program dot of graphviz, which is not on the PATH: install graphviz (apt-get "
+            "install, brew install, winget install), or write a .dot file, which needs nothing"
         )
     drawn = subprocess.run(  # noqa: S603 (graphviz' own program; the text comes in by a pipe)
         [program, f"-T{picture_format}"], input=text.encode(), capture_output=True, check=False
