@@ -36,7 +36,7 @@ def choose(by_ship: float, by_air: float, speed: str) -> dict[str, Any]:
 class Choose:
     """Asks only the carrier that is wanted."""
 
-    def __init__(self, ship: Any, aeroplane: Any) -> None:
+    def __init__(self, ship: mesh.DeploymentHandle, aeroplane: mesh.DeploymentHandle) -> None:
         self.ship = ship
         self.aeroplane = aeroplane
 

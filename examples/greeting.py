@@ -4,10 +4,6 @@ Run it:    meshctl run examples.greeting:node
 Ask it:    python -m examples.greeting_client
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 from starlette.requests import Request
 
 import mesh
@@ -28,7 +24,7 @@ class Greeter:
 class Reception:
     """Passes each visitor on to the greeter of their language."""
 
-    def __init__(self, greeters: dict[str, Any]) -> None:
+    def __init__(self, greeters: dict[str, mesh.DeploymentHandle]) -> None:
         self.greeters = greeters  # the nodes bound below arrive here as handles
 
     async def __call__(self, request: Request) -> str:

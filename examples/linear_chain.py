@@ -5,6 +5,7 @@ Ask it:    python -m examples.linear_chain_client
 """
 
 import re
+from typing import Any
 
 import mesh
 from mesh.dag import InputNode
@@ -28,7 +29,7 @@ def single_spaces(text: str) -> str:
 
 
 with InputNode() as text:
-    cleaned = text
+    cleaned: Any = text
     for step in (without_markup, lower_case, single_spaces):
         cleaned = step.bind(cleaned)
     graph = DAGDriver.bind(cleaned, http_adapter=json_request)

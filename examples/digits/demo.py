@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import mesh
 from examples.digits.graph import graph
 from examples.digits.images import Images, held_out_images
+from mesh.api import MeshStatus
 from mesh.dag import to_dot
 
 AT_ONCE = 16
@@ -42,7 +43,7 @@ class Round:
 
     def accuracy(self, images: Images) -> float:
         right = sum(answer["digit"] == label for answer, label in zip(self.answers, images.labels, strict=True))
-        return right / len(images)
+        return float(right / len(images))
 
     def describe(self, images: Images) -> str:
         percentiles = statistics.quantiles(self.latencies_s, n=100)
@@ -102,7 +103,7 @@ def _timed(ask: Callable[[list[float]], dict[str, Any]]) -> Callable[[list[float
     return timed
 
 
-async def by_handle(bodies: Sequence[list[float]], handle: Any) -> Round:
+async def by_handle(bodies: Sequence[list[float]], handle: mesh.DeploymentHandle) -> Round:
     """A task for each request, as many at once as the semaphore lets through."""
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -117,7 +118,7 @@ async def by_handle(bodies: Sequence[list[float]], handle: Any) -> Round:
     return Round("handle", [answer for answer, _ in timed], [seconds for _, seconds in timed], elapsed_s)
 
 
-def show_replicas(status: mesh.MeshStatus) -> None:
+def show_replicas(status: MeshStatus) -> None:
     print("Its replicas, each a process:\n")
     for application in status.applications:
         for deployment in application.deployments:

@@ -133,12 +133,15 @@ def _no_such_attribute(module: ModuleType, attribute: str) -> str:
 
 
 def _what_it_is(value: object, attribute: str) -> str:
+    from mesh.dag.nodes import UnboundMethod
     from mesh.deployments import Deployment
 
     if isinstance(value, Deployment):
         return f"it is the deployment {value.name!r}; bind it first: node = {attribute}.bind(...)"
     if isinstance(value, InputNode):
         return "it is the input of a graph; name the output of the graph, bound to a DAGDriver"
+    if isinstance(value, UnboundMethod):
+        return "it is a method of a node without its arguments; .bind(...) on it makes a node"
     if isinstance(value, type) or callable(value):
         return (
             f"it is {'a class' if isinstance(value, type) else 'a callable'} without @mesh.deployment; "

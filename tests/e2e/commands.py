@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -64,6 +65,14 @@ def run_to_end(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = Non
 def run_python(*arguments: str, cwd: Path = ROOT) -> Ended:
     """Run the interpreter of the tests on a script or module."""
     return run_to_end(sys.executable, *arguments, cwd=cwd)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return when ``condition`` holds; for what another process does and cannot tell us."""
+    pause, limit = threading.Event(), monotonic() + LIMIT_S
+    while not condition():
+        assert monotonic() < limit, f"{condition} did not hold within {LIMIT_S} s"
+        pause.wait(0.02)
 
 
 @contextmanager
