@@ -55,7 +55,8 @@ class CallOptions:
 class DeploymentHandle:
     """Calls one deployment. Cheap to make, safe in any thread and on any loop, and picklable.
 
-    ``handle.method`` is a handle that calls that method; the handle itself calls ``__call__``.
+    ``handle.method`` is a handle that calls that method; the handle itself calls ``__call__``. ``run_directory`` says
+    which mesh is meant: by default that of the process which pickles it, "" always that of the process which calls.
     """
 
     def __init__(
@@ -213,10 +214,10 @@ class DeploymentHandle:
                 "a process forked from a replica or a script that uses the mesh cannot call it: "
                 "start it with the 'spawn' method (multiprocessing.get_context('spawn'))"
             )
-        connection = connect.default() if self._run_directory is None else connect.connection_to(self._run_directory)
+        connection = connect.connection_to(self._run_directory) if self._run_directory else connect.default()
         if connection is None:
             raise errors.MeshUnavailable("no mesh runs in this process: call mesh.run or mesh.start first")
-        self._connection, self._run_directory = connection, connection.run_directory
+        self._connection = connection
         self._router = connection.router(self._application, self._deployment)
         return connection
 
@@ -498,7 +499,7 @@ class DeploymentResponse(_OfCall):
 def resolved_ref(number: int) -> Ref:
     """The ref that a response or a ref inside a container becomes where the container arrives."""
     outcome = Outcome.__new__(Outcome)
-    outcome.__init__(connect.default(), "a ref", "that came with a call")  # type: ignore[misc, arg-type]
+    outcome.__init__(connect.default(), "a ref", "that came with a call")  # type: ignore[misc]
     outcome.ended(attached(number))
     return Ref(outcome)
 
@@ -561,17 +562,6 @@ async def payload_of(value: Any) -> Payload:
     if isinstance(result, Payload):
         return result
     raise result if isinstance(result, BaseException) else _no_stream(result)
-
-
-async def resolve(value: Any) -> Any:
-    """``value`` with the refs and responses in it, in dicts and lists too, replaced by what they stand for."""
-    if isinstance(value, _OfCall):
-        return await resolve(await value.value())
-    if type(value) is dict:
-        return {key: await resolve(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)([await resolve(item) for item in value])
-    return value
 
 
 def value_of(value: Any, timeout_s: float | None = None) -> Any:

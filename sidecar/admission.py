@@ -29,9 +29,8 @@ class Admission:
 
     def enter(self, chain: Sequence[str]) -> bool:
         """Take a call if it may come in; every call taken must :meth:`leave` once."""
-        if self.ongoing >= self.limit or self.draining:
-            if self.replica_id not in chain:
-                return False
+        if (self.ongoing >= self.limit or self.draining) and self.replica_id not in chain:
+            return False
         self.ongoing += 1
         if self.ongoing > self.most_ongoing:
             self.most_ongoing = self.ongoing

@@ -52,7 +52,7 @@ class ReplicaSession:
 
     async def _read(self) -> None:
         receive, from_string = self.end.receive, SessionRequest.FromString
-        while (data := await self._stream.read()) is not grpc.aio.EOF:
+        while (data := await self._stream.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
             receive(from_string(data))
             self.wake()
 

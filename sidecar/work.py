@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mesh import errors
+from mesh.answers import answer_of, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
-from mesh.handle import ATTACHABLES, payload_of, resolve
-from mesh.http import decode_request, encode_answer, run_response
+from mesh.handle import ATTACHABLES, payload_of
+from mesh.http import decode_request
 from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Attachable, Payload, decode, encode_error, encode_result
 from sidecar.user_code import BoundMethod
 
@@ -123,7 +124,7 @@ class Work:
 
     async def _answer(self, result: Any) -> None:
         if self._payload.encoding == HTTP_REQUEST:
-            await self._answer_http(await resolve(result))
+            await self._answer_http(result)
         elif isinstance(result, Attachable):
             self._reply(await payload_of(result))
         elif isinstance(result, GeneratorType) or hasattr(result, "__anext__"):
@@ -135,7 +136,7 @@ class Work:
     async def _answer_http(self, result: Any) -> None:
         if isinstance(result, GeneratorType):
             result = self._steps(result)
-        answer = encode_answer(result)
+        answer = await answer_of(result)
         if not isinstance(answer, Response):
             self._reply(Payload(HTTP_RESPONSE, answer))
             return

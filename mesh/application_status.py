@@ -1,0 +1,94 @@
+"""What is wished for and what is there, as values for people and programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from mesh.v1 import controller_pb2 as pb
+
+
+class Phase(IntEnum):
+    """Where an application or a deployment is in its life."""
+
+    DEPLOYING = pb.PHASE_DEPLOYING
+    RUNNING = pb.PHASE_RUNNING
+    DEPLOY_FAILED = pb.PHASE_DEPLOY_FAILED
+    DELETING = pb.PHASE_DELETING
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One replica: ``state`` is STARTING, RUNNING, DRAINING or STOPPED; ``pid`` is 0 before it is known."""
+
+    replica_id: str
+    state: str
+    pid: int
+    in_state_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStatus:
+    """One deployment; ``message`` holds the last error with its traceback."""
+
+    name: str
+    phase: Phase
+    message: str
+    failed_starts: int
+    restarts: int
+    num_replicas: int
+    replicas: tuple[ReplicaStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationStatus:
+    """One application; ``route_prefix`` is None when it has no place in HTTP."""
+
+    name: str
+    phase: Phase
+    message: str
+    route_prefix: str | None
+    driver: str
+    deployments: tuple[DeploymentStatus, ...]
+
+    @classmethod
+    def from_proto(cls, message: pb.ApplicationStatus) -> ApplicationStatus:
+        return cls(
+            name=message.name,
+            phase=Phase(message.phase),
+            message=message.message,
+            route_prefix=message.route_prefix if message.HasField("route_prefix") else None,
+            driver=message.driver,
+            deployments=tuple(_deployment(deployment) for deployment in message.deployments),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it."""
+
+    url: str
+    owner_pid: int
+    engine_pid: int
+    run_directory: str
+    applications: tuple[ApplicationStatus, ...]
+
+
+def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
+    return DeploymentStatus(
+        name=message.name,
+        phase=Phase(message.phase),
+        message=message.message,
+        failed_starts=message.failed_starts,
+        restarts=message.restarts,
+        num_replicas=message.num_replicas,
+        replicas=tuple(
+            ReplicaStatus(
+                replica_id=replica.replica_id,
+                state=pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_"),
+                pid=replica.pid,
+                in_state_s=replica.in_state_s,
+            )
+            for replica in message.replicas
+        ),
+    )
