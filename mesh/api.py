@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import cloudpickle
 
 from mesh import connect, context, rollout
+from mesh.application_status import ApplicationStatus, MeshStatus
 from mesh.config import Application, Runtime
 from mesh.connect import Connection
 from mesh.dag.build import build
@@ -26,9 +27,9 @@ from mesh.drivers import GraphHandle
 from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
 from mesh.engine.places import LivingMesh, living
 from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupportedYet
-from mesh.handle import DeploymentHandle, value_of
+from mesh.handle import DeploymentHandle
 from mesh.loops import LoopThread
-from mesh.application_status import ApplicationStatus, MeshStatus
+from mesh.response import value_of
 from mesh.target import encode_target
 
 T = TypeVar("T")
@@ -128,13 +129,13 @@ def delete(name: str) -> None:
     mesh.wait(rollout.wait_deleted(client, name, revision, _show))
 
 
-def shutdown() -> None:
-    """End the mesh of this process: replicas end what they have begun first. Without a mesh it does nothing."""
+def shutdown(*, drain: bool = True) -> None:
+    """End the mesh of this process; with ``drain`` replicas end what they have begun first. Without one do nothing."""
     global _owned
     with _lock:
         mesh, _owned = _owned, None
     if mesh is not None:
-        mesh.close()
+        mesh.close(drain)
 
 
 def get(ref: Any, timeout_s: float | None = None) -> Any:
@@ -225,10 +226,10 @@ class _OwnedMesh:
                 "to keep them, run with blocking=True, or with `meshctl run module:node`"
             )
 
-    def close(self) -> None:
+    def close(self, drain: bool) -> None:
         self.say_nothing_at_exit()
         connect.disconnect(self.connection)
-        self.engine.stop(drain=True)
+        self.engine.stop(drain)
 
 
 _owned: _OwnedMesh | None = None

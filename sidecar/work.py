@@ -18,9 +18,9 @@ from mesh import errors
 from mesh.answers import answer_of, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
-from mesh.handle import ATTACHABLES, payload_of
 from mesh.http import decode_request
 from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Attachable, Payload, decode, encode_error, encode_result
+from mesh.response import ATTACHABLES, payload_of
 from sidecar.user_code import BoundMethod
 
 if TYPE_CHECKING:

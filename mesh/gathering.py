@@ -1,0 +1,54 @@
+"""The arguments of a call that are the results of other calls, or requests still to be read: waited for, then sent."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mesh import errors
+from mesh.connect import Connection
+from mesh.outcome import Outcome, Result, no_stream
+from mesh.payload import Encoded, Payload
+from mesh.response import payload_of
+from mesh.router.call import Call
+
+
+class Gathering:
+    """Waits for the payloads of what a call's arguments mention, on the loop that runs gRPC, then sends the call."""
+
+    __slots__ = ("_call", "_connection", "_encoded", "_left", "_payloads")
+
+    def __init__(self, connection: Connection, call: Call, encoded: Encoded) -> None:
+        self._connection = connection
+        self._call = call
+        self._encoded = encoded
+        self._payloads: list[Payload] = [Payload(0, b"")] * len(encoded.attached)
+        self._left = len(encoded.attached)
+
+    def start(self, _: None) -> None:
+        for number, value in enumerate(self._encoded.attached):
+            outcome = getattr(value, "outcome", None)
+            if isinstance(outcome, Outcome):
+                outcome.when_ended(lambda n=number, o=outcome: self._on_loop(n, o.result()))  # type: ignore[misc]
+            else:
+                reading = self._connection.loop.create_task(payload_of(value))
+                reading.add_done_callback(lambda task, n=number: self._read(n, task))  # type: ignore[misc]
+
+    def _on_loop(self, number: int, result: Result) -> None:
+        self._connection.on_loop(self._arrived, (number, result))
+
+    def _read(self, number: int, task: asyncio.Task[Payload]) -> None:
+        if task.cancelled():
+            self._arrived((number, errors.RequestCancelled("reading the request was cancelled")))
+        else:
+            self._arrived((number, task.exception() or task.result()))
+
+    def _arrived(self, arrival: tuple[int, Result]) -> None:
+        number, result = arrival
+        if not isinstance(result, Payload):
+            self._call.end(result if isinstance(result, BaseException) else no_stream(result))
+            return
+        self._payloads[number] = result
+        self._left -= 1
+        if self._left == 0:
+            self._call.payload = self._encoded.with_payloads(self._payloads)
+            self._connection.submit(self._call)

@@ -1,0 +1,141 @@
+"""Responses and refs: what stands for a call that was started, in the code that started it and on its way to others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from time import monotonic
+from typing import Any, NoReturn
+
+from starlette.requests import HTTPConnection, Request
+
+from mesh import connect, errors
+from mesh.http import request_payload
+from mesh.outcome import Outcome, no_stream
+from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached
+
+ATTACHABLES = (Attachable, HTTPConnection)
+"""What travels beside the pickle of arguments and results."""
+
+
+class _OfCall(Attachable):
+    """What a response and a ref have in common: they stand for one call, and are no value themselves."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def result(self, timeout_s: float | None = None) -> Any:
+        """Wait for the value in a thread without a loop, or in a notebook cell.
+
+        Raises what the method raised, and :class:`mesh.errors.DeadlineExceeded` after ``timeout_s`` seconds, which
+        leaves the call alone. In an ``async def`` of a replica it raises RuntimeError: await there.
+        """
+        return self.outcome.wait_in_thread(timeout_s)
+
+    def cancel(self) -> None:
+        """Cancel the call wherever it is; a call that has ended stays as it is."""
+        self.outcome.cancel()
+
+    def cancelled(self) -> bool:
+        """Whether the call ended by being cancelled."""
+        outcome = self.outcome
+        return outcome.is_ended and isinstance(outcome.result(), errors.RequestCancelled)
+
+    def done(self) -> bool:
+        """Whether the call has ended."""
+        return self.outcome.is_ended
+
+    async def value(self) -> Any:
+        """The value, in one step."""
+        outcome = self.outcome
+        if not outcome.is_ended:
+            try:
+                await outcome.wait_on_loop(outcome.when_ended)
+            except asyncio.CancelledError:
+                outcome.cancel()
+                raise
+        return outcome.value()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return resolved_ref, (attach(self),)
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} of {self.outcome.name}: await it to get the value>"
+
+    __repr__ = __str__
+
+    def _no_value(self, *_: object) -> NoReturn:
+        raise TypeError(
+            f"{self} is not the value itself: await it" + (" twice" if isinstance(self, DeploymentResponse) else "")
+        )
+
+    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_value
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _no_value
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_value
+    __neg__ = __pos__ = __abs__ = __invert__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value
+
+
+class Ref(_OfCall):
+    """A call that was routed; awaiting it gives the result."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.value().__await__()
+
+
+class DeploymentResponse(_OfCall):
+    """What ``.remote()`` gives: a call that is on its way; awaiting it gives a :class:`Ref` when it is routed."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, Ref]:
+        return self._ref().__await__()
+
+    async def _ref(self) -> Ref:
+        outcome = self.outcome
+        if not outcome.is_routed:
+            try:
+                await outcome.wait_on_loop(outcome.when_routed)
+            except asyncio.CancelledError:
+                outcome.cancel()
+                raise
+        return Ref(outcome)
+
+
+def resolved_ref(number: int) -> Ref:
+    """The ref that a response or a ref inside a container becomes where the container arrives."""
+    outcome = Outcome.__new__(Outcome)
+    outcome.__init__(connect.default(), "a ref", "that came with a call")  # type: ignore[misc]
+    outcome.ended(attached(number))
+    return Ref(outcome)
+
+
+async def payload_of(value: Any) -> Payload:
+    """The payload of something that travels beside a pickle; on the loop that runs gRPC."""
+    if isinstance(value, Request):
+        return Payload(HTTP_REQUEST, await request_payload(value))
+    outcome: Outcome = value.outcome
+    if not outcome.is_ended:
+        await outcome.wait_on_loop(outcome.when_ended)
+    result = outcome.result()
+    if isinstance(result, Payload):
+        return result
+    raise result if isinstance(result, BaseException) else no_stream(result)
+
+
+def value_of(value: Any, timeout_s: float | None = None) -> Any:
+    """What a ref, a response, or a list of them (nested too) stands for; anything else is its own value."""
+    deadline = None if timeout_s is None else monotonic() + timeout_s
+    return _resolved(value, deadline)
+
+
+def _resolved(value: Any, deadline: float | None) -> Any:
+    if isinstance(value, _OfCall):
+        return value.result(None if deadline is None else max(0.0, deadline - monotonic()))
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return type(value)(_resolved(item, deadline) for item in value)
+    return value
