@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
-from mesh.frames.columns import ITEMS_FOLLOW, PART, PICKLE, ItemColumns, ReplyColumns
-from mesh.frames.outgoing import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, Outgoing, Sender, item_cost
-from mesh.v1 import payload_pb2
+from mesh.frames import columns
+from mesh.frames.columns import ITEMS_FOLLOW, PART, OpenFrame, ReplyFrame
+from mesh.frames.end import SessionEnd
+from mesh.frames.limits import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
+from mesh.frames.stream import Stream
+from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
 
 class Opened(Protocol):
-    """What a replica's end tells a call that it has taken."""
+    """What a replica's end tells a call that it has taken, which must not raise. After ``cancelled`` comes nothing."""
 
     def item(self, encoding: int, body: bytes) -> None: ...
     def half_closed(self) -> None: ...
@@ -38,45 +40,29 @@ class Host(Protocol):
         ...
 
 
-class ReplicaEnd(Sender):
-    """The end of a session in a replica."""
+class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
+    """The end of a session in a replica.
 
-    __slots__ = (
-        "_bytes",
-        "_ends",
-        "_errors",
-        "_host",
-        "_items",
-        "_methods",
-        "_partial",
-        "_parts_in",
-        "_rejected",
-        "_replies",
-        "_sealed",
-        "calls",
-        "draining",
-        "owes_batch",
-    )  # fmt: skip
+    Each call in its ``calls`` has to be ended by one of ``reply``, ``end``, ``error`` and ``reject``, a cancelled one
+    too: that frees its slot at the caller. What is said of a call that has ended goes nowhere.
+    """
+
+    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "draining",
+                 "owes_batch")  # fmt: skip
 
     def __init__(self, host: Host) -> None:
-        super().__init__()
-        self.calls: dict[int, Opened | None] = {}
-        """Calls without their last frame."""
+        super().__init__(first_credit=WINDOW)
         self.draining = False
         """Say so in every batch from now on."""
         self.owes_batch = False
         """A batch is sent even if it holds no frame: the caller waits for news of the load."""
         self._host = host
         self._methods: list[str] = []
-        self._replies = ReplyColumns()
-        self._items = ItemColumns()
+        self._arriving: dict[int, OpenFrame] = {}  # of which the last part is not here yet
+        self._replies: list[ReplyFrame] = []
         self._ends: list[int] = []
-        self._errors: list[tuple[int, payload_pb2.ErrorDetail]] = []
+        self._errors: list[tuple[int, ErrorDetail]] = []
         self._rejected: list[int] = []
-        self._bytes = 0
-        self._sealed: deque[SessionResponse] = deque()
-        self._partial: dict[int, tuple[str, int, int, str, bytes, bool]] = {}
-        self._parts_in: dict[int, list[bytes]] = {}
 
     def receive(self, batch: SessionRequest) -> None:
         """Take in a batch from the caller: new calls go to the host, the rest to the calls."""
@@ -86,133 +72,145 @@ class ReplicaEnd(Sender):
             self._receive_opens(batch)
         if batch.item_ids:
             self._receive_items(batch)
-        for call_id in batch.half_close_ids:
-            if (call := self.calls.get(call_id)) is not None:
-                call.half_closed()
+        if batch.half_close_ids:
+            for call_id in batch.half_close_ids:
+                if (call := self.calls.get(call_id)) is not None:
+                    call.half_closed()
         if batch.credit_ids:
             for call_id, amount in zip(batch.credit_ids, batch.credit_amounts, strict=True):
-                self._credited(call_id, amount)
-                if (call := self.calls.get(call_id)) is not None:
+                if (call := self._credited(call_id, amount)) is not None:
                     call.credited()
-        for call_id in batch.cancel_ids:
-            if self._partial.pop(call_id, None) is not None:
-                self._parts_in.pop(call_id, None)
-                self.error(call_id, payload_pb2.ErrorDetail(kind=payload_pb2.ERROR_KIND_CANCELLED))
-            elif (call := self.calls.get(call_id)) is not None:
-                call.cancelled()
+        if batch.cancel_ids:
+            for call_id in batch.cancel_ids:
+                self._cancelled(call_id)
 
     def _receive_opens(self, batch: SessionRequest) -> None:
-        methods, encodings, timeouts = batch.open_methods, batch.open_encodings, batch.open_timeouts_ms
-        contexts, flags, request_ids = batch.open_contexts, batch.open_flags, batch.open_request_ids
-        names, calls, opened = self._methods, self.calls, self._host.opened
-        for i, (call_id, body) in enumerate(zip(batch.open_ids, batch.open_payloads, strict=True)):
+        calls, names, opened = self.calls, self._methods, self._host.opened
+        for frame in columns.opens(batch):
+            call_id, body, method, encoding, timeout_ms, request_id, context, flags = frame
             calls[call_id] = None
-            name = names[methods[i]] if methods else names[0]
-            encoding = encodings[i] if encodings else PICKLE
-            timeout_ms = timeouts[i] if timeouts else 0
-            context = contexts[i] if contexts else b""
-            flag = flags[i] if flags else 0
-            if flag & PART:
-                self._partial[call_id] = (name, encoding, timeout_ms, request_ids[i], context, flag & ITEMS_FOLLOW != 0)
-                self._parts_in[call_id] = [body]
+            if flags & PART:
+                self._arriving[call_id] = frame
+                self._stream(call_id).parts.append(body)
                 continue
-            call = opened(call_id, name, encoding, body, timeout_ms, request_ids[i], context, flag & ITEMS_FOLLOW != 0)
+            follow = flags & ITEMS_FOLLOW != 0
+            call = opened(call_id, names[method], encoding, body, timeout_ms, request_id, context, follow)
             if call is not None and call_id in calls:
                 calls[call_id] = call
 
     def _receive_items(self, batch: SessionRequest) -> None:
-        parts = batch.item_parts
-        for i, (call_id, body) in enumerate(zip(batch.item_ids, batch.item_payloads, strict=True)):
-            if call_id not in self.calls:
+        for call_id, body, encoding, more in columns.items(batch):
+            stream = self._streams.get(call_id)
+            if more:
+                if call_id in self.calls:
+                    self._stream(call_id).parts.append(body)
                 continue
-            if parts and parts[i]:
-                self._parts_in.setdefault(call_id, []).append(body)
-                continue
-            pieces = self._parts_in.pop(call_id, None)
-            if pieces is not None:
-                pieces.append(body)
-                body = b"".join(pieces)
-            begun = self._partial.pop(call_id, None)
-            if begun is not None:
-                name, encoding, timeout_ms, request_id, context, follow = begun
-                self.calls[call_id] = self._host.opened(
-                    call_id, name, encoding, body, timeout_ms, request_id, context, follow
-                )
+            if stream is not None:
+                body = stream.whole(body)
+            if call_id in self._arriving:
+                self._arrived(self._arriving.pop(call_id), body)
             elif (call := self.calls.get(call_id)) is not None:
-                call.item(batch.item_encodings[i] if batch.item_encodings else PICKLE, body)
+                call.item(encoding, body)
+
+    def _arrived(self, frame: OpenFrame, body: bytes) -> None:
+        call_id, _, method, encoding, timeout_ms, request_id, context, flags = frame
+        follow = flags & ITEMS_FOLLOW != 0
+        name = self._methods[method]
+        call = self._host.opened(call_id, name, encoding, body, timeout_ms, request_id, context, follow)
+        if call is not None and call_id in self.calls:
+            self.calls[call_id] = call
+
+    def _cancelled(self, call_id: int) -> None:
+        if self._arriving.pop(call_id, None) is not None:
+            self.end(call_id)
+        elif call_id in self.calls:
+            stream = self._stream(call_id)
+            stream.close()
+            stream.parts.clear()
+            self._turns.pop(call_id, None)
+            call, self.calls[call_id] = self.calls[call_id], None
+            if call is not None:
+                call.cancelled()
+        elif self._forget(call_id) is not None:  # the rest of an answer that nobody wants
+            self._put_end(call_id)
 
     def reply(self, call_id: int, encoding: int, body: bytes) -> None:
         """End a call with one result."""
-        if self.calls.pop(call_id, self) is self:
+        try:
+            del self.calls[call_id]
+        except KeyError:
             return
-        size = len(body)
-        if size > FRAME_BYTES:
-            self._forget(call_id)
-            out = self.outgoing[call_id] = Outgoing(call_id, 0)
-            out.items.append((encoding, body))
-            out.started = out.is_result = True
-            self._queue(out)
-            return
-        if self.outgoing or self._owed:
-            self._forget(call_id)
-        self._replies.add(call_id, encoding, body)
-        self._count(size)
+        stream = self._forget(call_id) if self._streams else None
+        if stream is not None and stream.closed:
+            self._put_end(call_id)
+        elif len(body) > FRAME_BYTES:
+            stream = self._streams[call_id] = Stream(call_id, 0)
+            stream.items.append((encoding, body))
+            stream.started = stream.is_result = True
+            self._queue(stream)
+        else:
+            self._replies.append((call_id, body, encoding))
+            self._count(len(body))
 
     def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
         """Give an item; it is held back while the caller has no credit for it."""
         if call_id not in self.calls:
             return
-        out = self.outgoing.get(call_id)
-        if out is None:
-            out = self.outgoing[call_id] = Outgoing(call_id, WINDOW)
-        if out.items or out.credit <= 0 or len(body) > FRAME_BYTES:
-            out.items.append((encoding, body))
-            self._queue(out)
+        stream = self._stream(call_id)
+        if stream.closed:
             return
-        out.credit -= item_cost(len(body))
-        self._items.add(call_id, encoding, body, False)
-        self._count(len(body))
-
-    def writable(self, call_id: int) -> bool:
-        """An item given now would be sent without waiting; False for a call that is over."""
-        return call_id in self.calls and (call_id not in self.outgoing or super().writable(call_id))
+        if stream.items or stream.credit <= 0 or len(body) > FRAME_BYTES:
+            stream.items.append((encoding, body))
+            self._queue(stream)
+        else:
+            stream.credit -= item_cost(len(body))
+            self._items.append((call_id, body, encoding, False))
+            self._count(len(body))
 
     def end(self, call_id: int) -> None:
-        """End a call whose items are complete."""
+        """End a call whose items are complete; those that are held back go first."""
         if self.calls.pop(call_id, self) is self:
             return
-        out = self.outgoing.get(call_id)
-        if out is not None and out.items:
-            out.closing = True
-            self._queue(out)
-            return
-        self._forget(call_id)
-        self._ends.append(call_id)
-        self._count(0)
+        stream = self._streams.get(call_id)
+        if stream is not None and stream.items:
+            stream.closing = True
+        else:
+            self._forget(call_id)
+            self._put_end(call_id)
 
-    def error(self, call_id: int, detail: payload_pb2.ErrorDetail) -> None:
-        """End a call that failed; items that were held back are not sent."""
+    def error(self, call_id: int, detail: ErrorDetail) -> None:
+        """End a call that failed; items that are held back go first. ``detail`` has to fit into a frame."""
         if self.calls.pop(call_id, self) is self:
             return
-        self._forget(call_id)
-        self._errors.append((call_id, detail))
-        self._count(len(detail.message) + len(detail.traceback) + len(detail.pickled))
+        stream = self._streams.get(call_id)
+        if stream is not None and stream.items:
+            stream.closing, stream.failure = True, detail
+        else:
+            self._forget(call_id)
+            self._errors.append((call_id, detail))
+            self._count(detail.ByteSize())
 
     def reject(self, call_id: int) -> None:
         """Give a call back that was not begun."""
         if self.calls.pop(call_id, self) is not self:
+            self._forget(call_id)
             self._rejected.append(call_id)
+            self._count(0)
+
+    def _put_end(self, call_id: int) -> None:
+        self._ends.append(call_id)
+        self._count(0)
 
     def _count(self, size_bytes: int) -> None:
         self._bytes += size_bytes + FRAME_OVERHEAD
         if self._bytes >= BATCH_BYTES:
-            self._sealed.append(self._batch())
+            self._finished.append(self._batch())
 
     def take(self, ongoing_elsewhere: int) -> SessionResponse | None:
         """The next batch to send; None when there is nothing to say."""
-        if self._sealed:
-            batch = self._sealed.popleft()
-        elif self._bytes or self._turns or self._rejected or self._credits or self.owes_batch:
+        if self._finished:
+            batch = self._finished.popleft()
+        elif self._bytes or self._turns or self._credits or self.owes_batch:
             batch = self._batch()
         else:
             return None
@@ -224,15 +222,14 @@ class ReplicaEnd(Sender):
 
     def _batch(self) -> SessionResponse:
         batch = SessionResponse()
-        if self._items.ids or self._turns:
-            self._add_items(batch)
-        replies = self._replies
-        if replies.ids:
-            batch.reply_ids.extend(replies.ids)
-            batch.reply_payloads.extend(replies.bodies)
-            if replies.any_encoding:
-                batch.reply_encodings.extend(replies.encodings)  # type: ignore[arg-type]
-            self._replies = ReplyColumns()
+        if self._turns:
+            self._put_turns()
+        if self._items:
+            columns.put_items(batch, self._items)
+            self._items = []
+        if self._replies:
+            columns.put_replies(batch, self._replies)
+            self._replies = []
         if self._ends:
             batch.end_ids.extend(self._ends)
             self._ends = []
@@ -250,32 +247,30 @@ class ReplicaEnd(Sender):
         self._bytes = 0
         return batch
 
-    def _add_items(self, batch: SessionResponse) -> None:
-        items = self._items
-        for out, encoding, body, more in self._parts(BATCH_BYTES - self._bytes):
-            if not encoding:
-                self._ends.append(out.call_id)
-                self._forget(out.call_id)
-            elif out.is_result and not more:
-                self._replies.add(out.call_id, encoding, body)
-                self._forget(out.call_id)
+    def _put_turns(self) -> None:
+        for stream, frame in self._take_turns():
+            call_id = stream.call_id
+            if frame is None:
+                self._forget(call_id)
+                if stream.failure is None:
+                    self._ends.append(call_id)
+                else:
+                    self._errors.append((call_id, stream.failure))
+                    self._bytes += stream.failure.ByteSize()
+                continue
+            encoding, body, more = frame
+            if stream.is_result and not more:
+                self._forget(call_id)
+                self._replies.append((call_id, body, encoding))
             else:
-                items.add(out.call_id, encoding, body, more)
-        batch.item_ids.extend(items.ids)
-        batch.item_payloads.extend(items.bodies)
-        if items.any_encoding:
-            batch.item_encodings.extend(items.encodings)  # type: ignore[arg-type]
-        if items.any_part:
-            batch.item_parts.extend(items.parts)
-        self._items = ItemColumns()
+                self._items.append((call_id, body, encoding, more))
 
     def cut(self) -> None:
         """The session is over: every call that was taken is cancelled, what it says from now on goes nowhere."""
         left, self.calls = self.calls, {}
-        for table in (self.outgoing, self._owed, self._credits, self._partial, self._parts_in):
+        self._clear()
+        for table in (self._arriving, self._replies, self._ends, self._errors, self._rejected):
             table.clear()
-        self._turns.clear()
-        self._sealed.clear()
         for call in left.values():
             if call is not None:
                 call.cancelled()

@@ -1,0 +1,419 @@
+"""Both ends of a session joined in memory, 10,000 seeds: what holds for every call, however the session goes.
+
+The random parts are callers that open calls, give and consume items and cancel at any moment, a host that answers in
+every way at any moment, a carrier that delivers when it likes, and a cut. What the ends have promised is checked in
+the callbacks; when everything has ended, both ends must have forgotten everything.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from random import Random
+from typing import Any
+
+import pytest
+
+from mesh.frames import BATCH_BYTES, FRAME_BYTES, WINDOW, CallerEnd, ReplicaEnd, item_cost
+from mesh.v1.payload_pb2 import ErrorDetail
+from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+
+SEEDS = 10_000
+GROUP = 500
+STEPS = 120
+CONTROL_BYTES = 4096
+"""What ids, credits and tags may add to a batch of full frames."""
+
+_blobs = Random(0)
+MIDDLE = [_blobs.randbytes(_blobs.randint(8_000, 70_000)) for _ in range(12)]
+LARGE = [_blobs.randbytes(FRAME_BYTES + n) for n in (-1, 0, 1, 5, 90_000, FRAME_BYTES, 2 * FRAME_BYTES + 7, BATCH_BYTES)]
+
+
+class SimulatedCall:
+    """What a caller knows of its call, and what it has been told."""
+
+    def __init__(self, session: SimulatedSession, number: int) -> None:
+        self.session = session
+        self.number = number
+        self.body = session.payload(number)
+        self.items_follow = session.chance(0.3)
+        self.call_id = 0
+        self.given: list[tuple[int, bytes]] = []
+        self.left_to_give = int(session.random() * 12) if self.items_follow else 0
+        self.half_closed = not self.items_follow
+        self.wants_credit = False
+        self.received = 0
+        self.unconsumed: deque[bytes] = deque()
+        self.unconsumed_cost = 0
+        self.slow = session.chance(0.3)
+        self.outcome = ""
+        self.cancelled = False
+        self.withdrawn = False
+        self.work: SimulatedWork | None = None
+
+    def _tell(self) -> None:
+        assert not self.cancelled, f"call {self.number} was told something after it was cancelled"
+        assert not self.outcome, f"call {self.number} was told something after it was {self.outcome}"
+
+    def _end(self, outcome: str) -> None:
+        self._tell()
+        self.outcome = outcome
+
+    def replied(self, encoding: int, body: bytes) -> None:
+        self._end("replied")
+        assert self.work is not None
+        assert (encoding, body) == self.work.result
+
+    def item(self, encoding: int, body: bytes) -> None:
+        self._tell()
+        assert self.work is not None
+        assert (encoding, body) == self.work.sent[self.received], f"call {self.number} got another item than was sent"
+        assert self.unconsumed_cost < WINDOW, f"call {self.number} got more than its window"
+        self.received += 1
+        self.unconsumed.append(body)
+        self.unconsumed_cost += item_cost(len(body))
+
+    def ended(self) -> None:
+        self._end("ended")
+        assert self.work is not None
+        assert self.received == len(self.work.sent), f"call {self.number} misses items"
+
+    def failed(self, detail: ErrorDetail) -> None:
+        self._end("failed")
+        assert self.work is not None
+        assert detail == self.work.failure
+        assert self.received == len(self.work.sent), f"call {self.number} misses items before its error"
+
+    def rejected(self) -> None:
+        self._tell()
+        assert self.work is None, f"call {self.number} was rejected and ran"
+        if not self.session.over and not self.given and self.session.chance(0.5):
+            self.open()  # once more, from inside the callback
+        else:
+            self.outcome = "rejected"
+
+    def credited(self) -> None:
+        self._tell()
+        self.wants_credit = False
+
+    def cut(self) -> None:
+        self._end("cut")
+
+    def open(self) -> None:
+        self.call_id = self.session.caller.open(
+            self, self.method, self.encoding, self.body, self.number, str(self.number), self.context, self.items_follow
+        )
+
+    @property
+    def method(self) -> str:
+        return ("__call__", "predict", "stream")[self.number % 3]
+
+    @property
+    def encoding(self) -> int:
+        return 5 if self.number % 7 == 0 else 1
+
+    @property
+    def context(self) -> bytes:
+        return b"context" if self.number % 5 == 0 else b""
+
+    def step(self) -> bool:
+        """Do one thing that a caller does; False when there is nothing left to do."""
+        caller = self.session.caller
+        if self.unconsumed and not (self.slow and self.session.chance(0.7)):
+            body = self.unconsumed.popleft()
+            self.unconsumed_cost -= item_cost(len(body))
+            caller.consumed(self.call_id, len(body))
+            return True
+        if self.outcome or self.cancelled or self.wants_credit:
+            return bool(self.unconsumed)
+        if self.left_to_give:
+            if self.number % 2 and not caller.writable(self.call_id):
+                self.wants_credit = True
+                return False
+            self.left_to_give -= 1
+            item = (1 + self.left_to_give % 2, self.session.payload(self.left_to_give))
+            self.given.append(item)
+            caller.send_item(self.call_id, *item)
+            return True
+        if not self.half_closed:
+            self.half_closed = True
+            caller.half_close(self.call_id)
+            return True
+        return bool(self.unconsumed)
+
+    def cancel(self) -> None:
+        caller = self.session.caller
+        caller.cancel(self.call_id)
+        if not self.outcome:
+            self.cancelled = True
+            self.withdrawn = self.call_id not in caller.calls
+
+
+class SimulatedWork:
+    """User code of any kind that runs for one call."""
+
+    def __init__(self, session: SimulatedSession, call_id: int, call: SimulatedCall) -> None:
+        self.session = session
+        self.call_id = call_id
+        self.call = call
+        self.ending = ("reply", "end", "error")[int(session.random() * 3)]
+        self.left_to_send = 0 if self.ending == "reply" else int(session.random() * 12)
+        self.late = session.chance(0.3)
+        self.patient = session.chance(0.7)
+        self.stubborn = session.chance(0.5)
+        self.sent: list[tuple[int, bytes]] = []
+        self.result: tuple[int, bytes] = (0, b"")
+        self.failure: ErrorDetail | None = None
+        self.over = False
+        self.cancelled_times = 0
+        self.wants_credit = False
+        self.received = 0
+        self.no_more = False
+        self.unconsumed: deque[bytes] = deque()
+        self.credit = 0
+        if call.items_follow:
+            self.credit = WINDOW if session.chance(0.7) else 3000
+            session.replica.give_credit(call_id, self.credit)
+
+    def item(self, encoding: int, body: bytes) -> None:
+        assert not self.cancelled_times
+        assert not self.no_more
+        assert (encoding, body) == self.call.given[self.received], "the host got another item than was sent"
+        assert self.credit > 0, f"the host of call {self.call.number} got more than it gave credit for"
+        self.received += 1
+        self.credit -= item_cost(len(body))
+        self.unconsumed.append(body)
+
+    def half_closed(self) -> None:
+        assert not self.cancelled_times
+        assert not self.no_more, "half-closed twice"
+        assert self.call.half_closed
+        assert self.received == len(self.call.given), f"the host of call {self.call.number} misses items"
+        self.no_more = True
+
+    def credited(self) -> None:
+        assert not self.cancelled_times
+        self.wants_credit = False
+
+    def cancelled(self) -> None:
+        assert not self.over, "code that has ended was cancelled"
+        self.cancelled_times += 1
+        assert self.cancelled_times == 1
+        self.wants_credit = False
+
+    def step(self) -> bool:
+        """Do one thing that user code does; False when it waits or is over."""
+        replica = self.session.replica
+        if self.unconsumed:
+            body = self.unconsumed.popleft()
+            self.credit += item_cost(len(body))
+            replica.consumed(self.call_id, len(body))
+            return True
+        if self.over or self.wants_credit:
+            return False
+        if self.late and not self.session.settling:
+            return False
+        if self.left_to_send and (self.stubborn or not self.cancelled_times):
+            if self.patient and not self.cancelled_times and not replica.writable(self.call_id):
+                self.wants_credit = True
+                return False
+            self.left_to_send -= 1
+            item = (1 + self.left_to_send % 2, self.session.payload(self.left_to_send))
+            if not self.cancelled_times:
+                self.sent.append(item)
+            replica.send_item(self.call_id, *item)
+            return True
+        self.finish()
+        return True
+
+    def finish(self) -> None:
+        replica = self.session.replica
+        self.over = True
+        if self.ending == "reply":
+            self.result = (1 + self.call.number % 2, self.session.payload(self.call.number))
+            replica.reply(self.call_id, *self.result)
+        elif self.ending == "end":
+            replica.end(self.call_id)
+        else:
+            self.failure = ErrorDetail(message=f"failed {self.call.number}")
+            replica.error(self.call_id, self.failure)
+
+
+class SimulatedSession:
+    """Two ends, the batches between them, and everything that happens to them for one seed. The host is this itself."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = Random(seed)
+        self.random = self.rng.random
+        self.caller = CallerEnd()
+        self.replica = ReplicaEnd(self)
+        self.requests: deque[bytes] = deque()
+        self.responses: deque[bytes] = deque()
+        self.calls: list[SimulatedCall] = []
+        self.works: list[SimulatedWork] = []
+        self.over = False
+        self.settling = False
+        self.large = self.chance(0.2)
+
+    def chance(self, probability: float) -> bool:
+        return self.random() < probability
+
+    def payload(self, number: int) -> bytes:
+        dice = self.random()
+        if dice < 0.8:
+            return b"%d" % number * int(self.random() * 40)
+        if dice < 0.96 or not self.large:
+            return MIDDLE[int(self.random() * len(MIDDLE))]
+        return LARGE[int(self.random() * len(LARGE))]
+
+    def opened(
+        self,
+        call_id: int,
+        method: str,
+        encoding: int,
+        body: bytes,
+        timeout_ms: int,
+        request_id: str,
+        context: bytes,
+        items_follow: bool,
+    ) -> SimulatedWork | None:
+        call = self.calls[int(request_id)]
+        assert (call_id, method, encoding, timeout_ms) == (call.call_id, call.method, call.encoding, call.number)
+        assert (body, context, items_follow) == (call.body, call.context, call.items_follow)
+        assert call.work is None, f"call {call.number} ran twice"
+        assert not call.withdrawn, f"call {call.number} was cancelled before it was sent, and ran"
+        if self.replica.draining or self.chance(0.1):
+            self.replica.reject(call_id)
+            return None
+        call.work = work = SimulatedWork(self, call_id, call)
+        if work.ending == "reply" and self.chance(0.3):
+            work.finish()
+            return work if self.chance(0.5) else None
+        self.works.append(work)
+        return work
+
+    def run(self) -> None:
+        cut_at = int(self.random() * STEPS) if self.chance(0.5) else STEPS
+        acts = (self.act_caller, self.act_caller, self.act_host, self.act_host, self.open, self.cancel,
+                self.send_request, self.deliver_request, self.send_response, self.deliver_response)  # fmt: skip
+        for step in range(STEPS):
+            if step == cut_at:
+                self.cut()
+            acts[int(self.random() * len(acts))]()
+            if step == STEPS // 2 and self.chance(0.1):
+                self.replica.draining = True
+        if self.chance(0.1):
+            self.cut()
+        self.settle()
+        self.check()
+
+    def open(self) -> None:
+        if len(self.calls) < 16 and not self.over:
+            call = SimulatedCall(self, len(self.calls))
+            self.calls.append(call)
+            call.open()
+
+    def cancel(self) -> None:
+        if self.chance(0.3):
+            self._any(self.calls, SimulatedCall.cancel)
+
+    def act_caller(self) -> None:
+        self._any(self.calls, SimulatedCall.step)
+
+    def act_host(self) -> None:
+        self._any(self.works, SimulatedWork.step)
+        if self.chance(0.05):
+            self.replica.owes_batch = True
+
+    def _any(self, those: list[Any], act: Any) -> None:
+        if those:
+            act(those[int(self.random() * len(those))])
+
+    def send_request(self) -> bool:
+        batch = None if self.over else self.caller.take()
+        if batch is None:
+            return False
+        self.requests.append(self._carried(batch, batch.open_payloads))
+        return True
+
+    def send_response(self) -> bool:
+        batch = None if self.over else self.replica.take(len(self.works))
+        if batch is None:
+            return False
+        self.responses.append(self._carried(batch, batch.reply_payloads))
+        return True
+
+    def _carried(self, batch: Any, payloads: Any) -> bytes:
+        data: bytes = batch.SerializeToString()
+        assert len(data) <= BATCH_BYTES + FRAME_BYTES + CONTROL_BYTES, f"a batch of {len(data)} bytes"
+        if len(data) > FRAME_BYTES:
+            assert all(len(payload) <= FRAME_BYTES for column in (payloads, batch.item_payloads) for payload in column)
+        return data
+
+    def deliver_request(self) -> bool:
+        if not self.requests:
+            return False
+        self.replica.receive(SessionRequest.FromString(self.requests.popleft()))
+        return True
+
+    def deliver_response(self) -> bool:
+        if not self.responses:
+            return False
+        batch = SessionResponse.FromString(self.responses.popleft())
+        self.caller.receive(batch)
+        assert self.caller.draining or not self.replica.draining or not batch.draining
+        return True
+
+    def cut(self) -> None:
+        """Both ends learn of it at different moments; what is on its way is lost."""
+        if self.over:
+            return
+        self.over = True
+        self.requests.clear()
+        self.responses.clear()
+        ends = [self.caller.cut, self.replica.cut]
+        self.rng.shuffle(ends)
+        ends[0]()
+        self.act_caller()
+        self.act_host()
+        ends[1]()
+
+    def settle(self) -> None:
+        """Let everybody do what is left to do, in any order, until nobody has anything left."""
+        self.settling = True
+        acts = [self.send_request, self.deliver_request, self.send_response, self.deliver_response]
+        for _ in range(2_000):
+            busy = False
+            for act in acts:
+                busy |= act()
+            for one in (*self.works, *self.calls):
+                busy |= one.step()
+            if not busy:
+                return
+        raise AssertionError("does not come to an end")
+
+    def check(self) -> None:
+        for call in self.calls:
+            assert call.outcome or call.cancelled, f"call {call.number} never ended"
+            assert call.outcome != "cut" or self.over
+        for work in self.works:
+            assert work.over, f"the host of call {work.call.number} still waits"
+        for end in (self.caller, self.replica):
+            left = {name: table for name, table in _tables(end) if table}
+            assert not left, f"left over at the {type(end).__name__}: {left}"
+
+
+def _tables(end: object) -> list[tuple[str, Any]]:
+    """Whatever an end keeps, but the methods' names."""
+    names = [name for kind in type(end).__mro__ for name in getattr(kind, "__slots__", ())]
+    tables = [(name, getattr(end, name)) for name in names if name not in ("_methods", "_new_methods")]
+    return [(name, table) for name, table in tables if isinstance(table, dict | list | deque | OrderedDict)]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, GROUP), ids=lambda first: f"seeds {first} to {first + GROUP - 1}")
+def test_every_call_ends_once_and_nothing_is_left(first: int) -> None:
+    for seed in range(first, first + GROUP):
+        try:
+            SimulatedSession(seed).run()
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
