@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import mesh
 from examples.digits.graph import graph
 from examples.digits.images import Images, held_out_images
-from mesh.api import MeshStatus
+from mesh.application_status import MeshStatus
 from mesh.dag import to_dot
 
 AT_ONCE = 16

@@ -1,52 +1,81 @@
-"""``meshctl run``: deploy a node and keep it running until somebody says stop."""
+"""``meshctl run``: deploy a node, and keep it running until somebody says stop."""
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Never
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mesh.errors import MeshUnavailable
 
-class Terminated(KeyboardInterrupt):
+if TYPE_CHECKING:
+    from mesh.application_status import MeshStatus
+
+
+class Terminated(BaseException):
     """SIGTERM arrived: end, but let the replicas finish what they have begun."""
 
 
 def run(
     import_path: Annotated[str, typer.Argument(metavar="MODULE:NODE", help="What to run, such as shop:graph.")],
     app_dir: Annotated[Path, typer.Option(help="Folder to import the module from.")] = Path(),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 = any free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "localhost",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes any free one.")] = 8000,
     name: Annotated[str, typer.Option(help="Name of the application.")] = "default",
     route_prefix: Annotated[str, typer.Option(help="HTTP path that the application answers at.")] = "/",
 ) -> None:
-    """Deploy a node, say where it answers, and run it until Ctrl-C (at once) or SIGTERM (ends what has begun)."""
-    from mesh.cli.import_path import load_node
-
-    node = load_node(import_path, app_dir)
-
+    """Deploy a node, say where it answers, and stay until Ctrl-C (ends at once) or SIGTERM (ends what has begun)."""
     import mesh
+    from mesh.cli.import_path import load_node
 
     with _signals_raise():
         try:
+            node = load_node(import_path, app_dir)
             mesh.start(http_options=mesh.HTTPOptions(host=host, port=port))
             mesh.run(node, name=name, route_prefix=route_prefix)
-            typer.echo(mesh.status().url)
-            while True:
-                signal.pause()
+            status = mesh.status()
+            typer.echo(_what_runs(status, name))
+            _wait_for_end_of(status.engine_pid)
         except Terminated:
             mesh.shutdown()
         except KeyboardInterrupt:
-            pass
+            mesh.shutdown(drain=False)
+
+
+def _what_runs(status: MeshStatus, name: str) -> str:
+    from mesh.cli.status import address
+
+    (application,) = (one for one in status.applications if one.name == name)
+    lines = [f"{name} is running at {address(status.url, application.route_prefix or '/')}"]
+    for deployment in application.deployments:
+        plural = "" if deployment.num_replicas == 1 else "s"
+        lines.append(f"  {deployment.name}  {deployment.num_replicas} replica{plural}")
+    lines.append("Ctrl-C ends it.")
+    return "\n".join(lines)
+
+
+def _wait_for_end_of(engine_pid: int) -> NoReturn:
+    poll = select.poll()
+    try:
+        descriptor = os.pidfd_open(engine_pid)
+    except ProcessLookupError:
+        pass
+    else:
+        poll.register(descriptor, select.POLLIN)
+        poll.poll()  # a signal ends it with an exception
+    raise MeshUnavailable(f"the engine (pid {engine_pid}) has ended, and all that it ran with it")
 
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """SIGINT and SIGTERM become exceptions, also when the shell had SIGINT ignored for a command in the background."""
+    """SIGINT and SIGTERM become exceptions, also where a shell made a command in the background ignore SIGINT."""
     before = {
         signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
         signal.SIGTERM: signal.signal(signal.SIGTERM, _raise_terminated),
@@ -58,5 +87,5 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> Never:
+def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
