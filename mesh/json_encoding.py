@@ -71,8 +71,10 @@ def _plain(value: object) -> object:
 def _key(key: object) -> str | int | float | bool | None:
     if key is None or isinstance(key, str | int | float):
         return key
-    simple = _simpler(key)
-    return simple if isinstance(simple, str | int | float) else str(key)
+    simple = None if isinstance(key, tuple) else _simpler(key)
+    if not isinstance(simple, str | int | float):
+        raise TypeError(f"{_name_of(type(key))} cannot be a key in JSON")
+    return simple
 
 
 def _simpler(value: Any) -> object:
