@@ -1,4 +1,4 @@
-"""Fakes for tests of the mesh and of what is built on it: a clock that is told the time, a machine without processes."""
+"""Fakes for tests of mesh and of what is built on it: a clock that is told the time, a machine without processes."""
 
 from __future__ import annotations
 

@@ -6,12 +6,13 @@ It looks at what is, not at what happened: called twice, it finds nothing to do 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
 from mesh.config import DeploymentSpec
 from mesh.controller.gpus import assign
+from mesh.controller.rollout import Peers, kept_revisions, rolled_out
 from mesh.controller.state import (
     EARLY_END_S,
     KILL_GRACE_S,
@@ -28,9 +29,6 @@ from mesh.controller.state import (
     with_death,
     with_replica,
 )
-
-Peers = Mapping[str, Sequence[Replica]]
-"""The replicas of one application by deployment, each in the order of their launches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +86,7 @@ def _reconcile_application(
     for replica in state.replicas.values():
         if replica.application == name:
             peers[replica.deployment].append(replica)
-    application = _settled(state.applications[name], peers, now_s)
-    application = _reached(_switched(application, peers, state.stopping), peers)
+    application = rolled_out(state.applications[name], peers, now_s, state.stopping)
     if application is not state.applications[name]:
         state = replace(state, applications={**state.applications, name: application})
     launches: list[Launch] = []
@@ -102,113 +99,6 @@ def _reconcile_application(
             for revision in _lacking(application.deployments.get(deployment_name), kept, now_s):
                 state = _with_launches(state, revision, peers[deployment_name], now_s, gpus, launches)
     return _pruned(state, application, peers), launches
-
-
-def _settled(application: ApplicationState, peers: Peers, now_s: float) -> ApplicationState:
-    """Notes what the revisions have shown: that one was complete, that its failures are over."""
-    deployments = dict(application.deployments)
-    for name, deployment in application.deployments.items():
-        revisions = dict(deployment.revisions)
-        for key, revision in deployment.revisions.items():
-            running = _running(peers.get(name, ()), key)
-            if len(running) < revision.spec.config.num_replicas:
-                continue
-            if not revision.established:
-                revisions[key] = revision = replace(revision, established=True, gave_up=False)
-            if revision.failed_starts and all(now_s - replica.since_s >= EARLY_END_S for replica in running):
-                revisions[key] = replace(revision, failed_starts=0, failure="")
-        if revisions != deployment.revisions:
-            deployments[name] = replace(deployment, revisions=revisions)
-    return application if deployments == application.deployments else replace(application, deployments=deployments)
-
-
-def _switched(application: ApplicationState, peers: Peers, stopping: bool) -> ApplicationState:
-    """Lets the wished-for revisions serve: all of the application in one step, when the last of them is complete.
-
-    Nobody has to wait for that whose serving revision is absent anyway.
-    """
-    if application.deleting or stopping:
-        return application
-    wished = {name: d for name, d in application.deployments.items() if d.wished}
-    if all(_complete(deployment, peers.get(name, ())) for name, deployment in wished.items()):
-        switching = {name for name, deployment in wished.items() if deployment.serving != deployment.wished}
-        application = _with_driver(application)
-    else:
-        switching = {name for name, deployment in wished.items() if _is_absent(deployment, peers.get(name, ()))}
-    if not switching:
-        return application
-    deployments = {
-        name: replace(deployment, serving=deployment.wished) if name in switching else deployment
-        for name, deployment in application.deployments.items()
-    }
-    return replace(application, deployments=deployments)
-
-
-def _with_driver(application: ApplicationState) -> ApplicationState:
-    driver, route_prefix = application.spec.driver, application.spec.route_prefix
-    if (application.answering, application.route_prefix) == (driver, route_prefix):
-        return application
-    leaving = application.leaving if application.answering == driver else application.answering
-    return replace(application, answering=driver, route_prefix=route_prefix, leaving=leaving)
-
-
-def _reached(application: ApplicationState, peers: Peers) -> ApplicationState:
-    answering = application.deployments.get(application.answering)
-    if (
-        application.reachable
-        or answering is None
-        or not _running(peers.get(application.answering, ()), answering.serving)
-    ):
-        return application
-    return replace(application, reachable=True)
-
-
-def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
-    wished = deployment.revisions[deployment.wished]
-    if deployment.serving == deployment.wished:
-        return wished.established  # one of it may just be being replaced; that need not hold up the others
-    return len(_running(replicas, wished.key)) >= wished.spec.config.num_replicas
-
-
-def _is_absent(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
-    if deployment.serving == deployment.wished:
-        return False
-    if not deployment.serving:
-        return True
-    return bool(_running(replicas, deployment.wished)) and not _running(replicas, deployment.serving)
-
-
-def kept_revisions(application: ApplicationState, name: str, peers: Peers, stopping: bool) -> tuple[str, ...]:
-    """The revisions of a deployment whose replicas are kept up now.
-
-    What goes away goes after the driver that may still be calling it for the requests that it has begun.
-    """
-    deployment = application.deployments.get(name)
-    if deployment is None:
-        return ()
-    serving = (deployment.serving,) if deployment.serving else ()
-    if application.deleting or stopping:
-        return () if name == application.answering or not peers.get(application.answering) else serving
-    if not deployment.wished:
-        return () if _may_leave(application, name, peers) else serving
-    wished = deployment.revisions[deployment.wished]
-    if deployment.serving in ("", deployment.wished):
-        return (deployment.wished,)
-    return serving if wished.gave_up else (*serving, deployment.wished)
-
-
-def _may_leave(application: ApplicationState, name: str, peers: Peers) -> bool:
-    for deployment in application.deployments.values():
-        if deployment.wished and not (
-            deployment.serving == deployment.wished and deployment.revisions[deployment.wished].established
-        ):
-            return False
-    if name == application.leaving:
-        return True
-    if peers.get(application.leaving):
-        return False
-    answering = application.deployments[application.answering]
-    return all(r.live and r.revision == answering.serving for r in peers.get(application.answering, ()))
 
 
 def _surplus(replicas: Sequence[Replica], kept: Sequence[str], deployment: DeploymentState | None) -> list[Replica]:
@@ -276,10 +166,9 @@ def _pruned(state: MeshState, application: ApplicationState, peers: Peers) -> Me
     if application.deleting and not deployments and not any(peers.values()):
         del applications[application.spec.name]
         return replace(state, applications=applications)
-    leaving = application.leaving if application.leaving in deployments else ""
-    if leaving == application.leaving and deployments == application.deployments:
+    if deployments == application.deployments:
         return state
-    applications[application.spec.name] = replace(application, deployments=deployments, leaving=leaving)
+    applications[application.spec.name] = replace(application, deployments=deployments)
     return replace(state, applications=applications)
 
 
@@ -303,7 +192,3 @@ def _wake_at_s(state: MeshState, now_s: float) -> float:
         if revision is not None and revision.failed_starts and replica.state is ReplicaState.RUNNING:
             moments.append(replica.since_s + EARLY_END_S)
     return min((moment for moment in moments if moment > now_s), default=inf)
-
-
-def _running(replicas: Sequence[Replica], revision: str) -> list[Replica]:
-    return [r for r in replicas if r.state is ReplicaState.RUNNING and r.revision == revision]
