@@ -16,7 +16,7 @@ LONGEST_BACK_OFF_S = 1.0
 class Candidate:
     """A replica that may be picked. ``connect`` opens a session to it."""
 
-    __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "endpoint", "picked", "session")
+    __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_has_refused", "endpoint", "picked", "session")
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
@@ -26,6 +26,7 @@ class Candidate:
         self._connect = connect
         self._blocked_until_s = 0.0
         self._back_off_s = FIRST_BACK_OFF_S
+        self._has_refused = False  # since the last batch
 
     def queue_length(self, now_s: float) -> float:
         """Calls that it works on: this router's own, known exactly, and those of others as last reported."""
@@ -50,12 +51,16 @@ class Candidate:
         return self.session
 
     def refused(self, now_s: float) -> None:
-        """It rejected a call or its session was cut: it is left alone, longer each time."""
+        """It rejected a call or its session was cut: it is left alone, longer with every batch that refuses."""
         self._blocked_until_s = now_s + self._back_off_s
-        self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)
+        if not self._has_refused:
+            self._has_refused = True
+            self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)
 
     def answered(self) -> None:
-        """A batch came from it: what was refused before counts no longer."""
-        if self._blocked_until_s:
+        """A batch came from it: when that refused nothing, what was refused before counts no longer."""
+        if self._has_refused:
+            self._has_refused = False
+        elif self._blocked_until_s:
             self._blocked_until_s = 0.0
             self._back_off_s = FIRST_BACK_OFF_S

@@ -217,9 +217,10 @@ class Router:
         for session in self._sessions():
             session.expire(now_s)
             busy = busy or bool(session.end.calls)
-        for call in [call for call in self._queue if call.deadline <= now_s]:
-            call.expire()
         if self._queue:
+            for call in [call for call in self._queue if call.deadline <= now_s]:
+                call.expire()
+            self._queue = deque(call for call in self._queue if not call.is_over)
             self._drain_queue()
             busy = True
         return busy
