@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,7 +57,12 @@ class EngineProcess:
     """An engine that this process started, and all the processes below it."""
 
     def __init__(
-        self, report: StartReport, process: subprocess.Popen[bytes], line: socket.socket, output: _OutputThread
+        self,
+        report: StartReport,
+        process: subprocess.Popen[bytes],
+        line: socket.socket,
+        output: _OutputThread,
+        drain_limit_s: float,
     ) -> None:
         self.run_directory = report.run_directory
         self.token = report.token
@@ -67,6 +71,7 @@ class EngineProcess:
         self._process = process
         self._line = line
         self._output = output
+        self._drain_limit_s = drain_limit_s
 
     @property
     def alive(self) -> bool:
@@ -91,7 +96,7 @@ class EngineProcess:
             return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM if drain else signal.SIGQUIT)
-        if not self.wait(None if drain else END_LIMIT_S):
+        if not self.wait(END_LIMIT_S + (self._drain_limit_s if drain else 0.0)):
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self.wait()
@@ -123,18 +128,20 @@ def start_engine(options: EngineOptions) -> EngineProcess:
         theirs.close()
         os.close(writing)
         os.close(death)
-    output = _OutputThread(reading, options.output or _write_to_stderr)
-    output.start()
     try:
-        report = _agree(ours, _order(options, death), output)
-    except BaseException:
+        report = _agree(ours, _order(options, death))
+    except BaseException as error:
         process.kill()
         process.wait()
         ours.close()
+        if text := _read_rest(reading):
+            error.add_note(text)
         raise
     if options.detached:
         process.wait()  # it has forked the engine off
-    engine = EngineProcess(report, process, ours, output)
+    output = _OutputThread(reading, options.output or _write_to_stderr)
+    output.start()
+    engine = EngineProcess(report, process, ours, output, options.drain_limit_s)
     if not options.detached:
         _end_at_exit(engine)
     return engine
@@ -161,7 +168,7 @@ def _order(options: EngineOptions, death: int) -> StartOrder:
     )
 
 
-def _agree(line: socket.socket, order: StartOrder, output: _OutputThread) -> StartReport:
+def _agree(line: socket.socket, order: StartOrder) -> StartReport:
     line.settimeout(START_LIMIT_S)
     try:
         send(line, order)
@@ -169,12 +176,18 @@ def _agree(line: socket.socket, order: StartOrder, output: _OutputThread) -> Sta
     except TimeoutError as error:
         raise MeshUnavailable(f"the engine said nothing for {START_LIMIT_S:g} s") from error
     except (EOFError, OSError) as error:
-        output.join()
-        raise MeshUnavailable(f"the engine ended while it started:\n{output.last_text()}") from error
+        raise MeshUnavailable("the engine ended while it started") from error
     if report.error:
         raise ConfigError(report.error) if report.is_config_error else MeshUnavailable(report.error)
     line.settimeout(None)
     return report
+
+
+def _read_rest(output: int) -> str:
+    """What a dead engine printed."""
+    os.set_blocking(output, False)
+    with open(output, "rb", buffering=0) as pipe:
+        return (pipe.read(65536) or b"").decode(errors="replace")
 
 
 def _script() -> str:
@@ -210,19 +223,13 @@ class _OutputThread(threading.Thread):
         super().__init__(name="mesh-output", daemon=True)
         self._descriptor = descriptor
         self._write = write
-        self._last: deque[bytes] = deque(maxlen=20)
 
     def run(self) -> None:
         """Until the engine has ended, or has let go of the pipe."""
         with open(self._descriptor, "rb", buffering=0) as pipe:
             while piece := pipe.read(65536):
-                self._last.append(piece)
                 self._write(piece)
 
     def join(self, timeout: float | None = 2.0) -> None:
         """Waits for the last line; not for ever, since the terminal may be blocked."""
         super().join(timeout)
-
-    def last_text(self) -> str:
-        """The end of what came."""
-        return b"".join(self._last).decode(errors="replace")[-4000:]

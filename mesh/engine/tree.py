@@ -68,7 +68,7 @@ class Tree:
         self._deaths = deaths
         self._outlet = outlet
         self._running: dict[str, _Running] = {}
-        self._old_logs: deque[Path] = deque()
+        self._old_logs: deque[str] = deque()
         self._lifeline, self._lifeline_end = os.pipe()
 
     def __contains__(self, process_id: str) -> bool:
@@ -171,16 +171,17 @@ class Tree:
         with suppress(KeyError):  # its output may have ended before
             self._selector.unregister(process.output.descriptor)
         process.output.close()
-        self._keep_log(self._logs / f"{process.process_id}.log")
+        self._keep_log(process.process_id)
         return Ended(process.process_id, process.pid, status, time.monotonic() - process.started_s)
 
-    def _keep_log(self, path: Path) -> None:
-        if path not in self._old_logs:
-            self._old_logs.append(path)
+    def _keep_log(self, process_id: str) -> None:
+        if process_id not in self._old_logs:
+            self._old_logs.append(process_id)
         if len(self._old_logs) > MOST_OLD_LOGS:
             oldest = self._old_logs.popleft()
-            oldest.unlink(missing_ok=True)
-            Path(f"{oldest}.1").unlink(missing_ok=True)
+            if oldest not in self._running:  # a role that was started again still writes to its log
+                for suffix in ("log", "log.1"):
+                    (self._logs / f"{oldest}.{suffix}").unlink(missing_ok=True)
 
 
 def _fork(life: Callable[[], object]) -> int:

@@ -1,4 +1,7 @@
-"""Roles for tests of the engine: a controller that does what a file of orders says, a bridge, replicas of all kinds."""
+"""Roles for tests of the engine: a controller that launches what the environment names, a bridge, many replicas.
+
+Each says what it has become by a line of JSON to the test's socket, so that a test waits for facts.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,35 @@ import asyncio
 import json
 import os
 import re
+import selectors
 import signal
+import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
+from typing import Any
 
 from mesh.engine.child import Child
 from mesh.engine.launcher import EngineLauncher, LaunchFailed
 from mesh.v1 import engine_pb2 as pb
 
 REPLICAS = "MESH_TEST_REPLICAS"
-"""Environment variable: JSON of process_id -> the function below that the replica runs."""
+"""Environment variable: JSON of process_id -> what of the Launch differs from a replica that is idle."""
+
+REPORTS = "MESH_TEST_REPORTS"
+"""Environment variable: the path of the unix socket to which reports go."""
+
+
+def report(who: str, **facts: Any) -> None:
+    """Tells the test."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(os.environ[REPORTS])
+        line.sendall(json.dumps({"who": who, "pid": os.getpid(), **facts}).encode())
 
 
 def controller(child: Child) -> int:
-    """Takes over what runs, launches what is missing, kills nothing; SIGTERM ends it with 0."""
+    """Takes over what runs, launches what is missing; SIGTERM ends it with 0."""
     return asyncio.run(_control(child))
 
 
@@ -29,31 +45,30 @@ async def _control(child: Child) -> int:
     assert child.engine_socket is not None
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-    exits: list[tuple[str, int, int]] = []
-    report = Path(child.run_directory) / f"controller-{child.incarnation}.json"
-    async with EngineLauncher(child.engine_socket, lambda *exit_: exits.append(exit_)) as launcher:
+
+    def on_exit(process_id: str, pid: int, status: int) -> None:
+        report("exit", process_id=process_id, ended_pid=pid, status=status)
+
+    async with EngineLauncher(child.engine_socket, on_exit) as launcher:
         listed = await launcher.list()
         errors = {}
-        for process_id, role in json.loads(os.environ.get(REPLICAS, "{}")).items():
+        for process_id, changes in json.loads(os.environ.get(REPLICAS, "{}")).items():
             if process_id not in listed:
                 try:
-                    await launcher.launch(
-                        pb.Launch(
-                            process_id=process_id,
-                            role=f"{__name__}:{role}",
-                            title=f"mesh: replica {process_id}",
-                            output_prefix=f"({process_id})",
-                        )
-                    )
+                    await launcher.launch(_launch(process_id, changes))
                 except LaunchFailed as error:
                     errors[process_id] = str(error)
-        present = {"listed": listed, "running": await launcher.list(), "errors": errors, "pid": os.getpid()}
-        draft = report.with_suffix(".draft")
-        draft.write_text(json.dumps(present))
-        draft.replace(report)
+        report("controller", incarnation=child.incarnation, listed=listed, errors=errors)
         await told.wait()
-    print("controller drained", flush=True)
+    report("drained")
     return 0
+
+
+def _launch(process_id: str, changes: dict[str, Any]) -> pb.Launch:
+    settings = {"role": "idle", "title": f"mesh: replica {process_id}", "output_prefix": f"({process_id})", **changes}
+    settings["role"] = f"{__name__}:{settings['role']}"
+    settings["argument"] = settings.get("argument", "").encode()
+    return pb.Launch(process_id=process_id, **settings)
 
 
 def fatal_controller(child: Child) -> int:
@@ -63,25 +78,82 @@ def fatal_controller(child: Child) -> int:
 
 
 def falling_controller(child: Child) -> int:
-    """A controller that ends at once, whenever it is started."""
-    print(f"incarnation {child.incarnation}")
-    return 1
+    """A controller that falls three times, then stays."""
+    report("controller", incarnation=child.incarnation)
+    if child.incarnation <= 3:
+        raise RuntimeError(f"incarnation {child.incarnation} falls")
+    signal.pause()
+    return 0
+
+
+def deaf_controller(child: Child) -> int:
+    """A controller that cannot be drained."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    report("controller", incarnation=child.incarnation)
+    while True:
+        signal.pause()
 
 
 def bridge(child: Child) -> int:
-    """Answers every connection with its pid and incarnation."""
+    """Answers every connection with its incarnation; SIGTERM ends it."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
-    listener = child.listeners[0]
-    listener.setblocking(True)
-    while True:
-        connection, _ = listener.accept()
-        with connection:
-            connection.sendall(f"{os.getpid()} {child.incarnation}".encode())
+    report("bridge", incarnation=child.incarnation, argument=json.loads(child.argument))
+    with selectors.DefaultSelector() as selector:
+        for listener in child.listeners:
+            selector.register(listener, selectors.EVENT_READ, listener)
+        while True:
+            for key, _ in selector.select():
+                with key.data.accept()[0] as connection:
+                    connection.sendall(b"%d" % child.incarnation)
 
 
 def idle(child: Child) -> int:
     """A replica that waits for its end."""
-    print(f"{child.process_id} is up", flush=True)
+    report(child.process_id)
+    signal.pause()
+    return 0
+
+
+def curious(child: Child) -> int:
+    """A replica that says what it finds around itself."""
+    report(
+        child.process_id,
+        argument=child.argument.decode(),
+        token=child.token,
+        run_directory=child.run_directory,
+        incarnation=child.incarnation,
+        executable=sys.executable,
+        main_name=sys.modules["__main__"].__spec__.name,  # type: ignore[union-attr]
+        path=sys.path,
+        title=Path("/proc/self/cmdline").read_text().rstrip("\0 "),
+        colour=os.environ.get("COLOUR"),
+        group=os.getpgrp(),
+        blocked=[int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+        handlers={name: str(signal.getsignal(getattr(signal, name))) for name in ("SIGTERM", "SIGCHLD", "SIGHUP")},
+        descriptors=[os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if _is_open(name)],
+    )
+    signal.pause()
+    return 0
+
+
+def _is_open(descriptor: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{descriptor}")
+
+
+def printing(child: Child) -> int:
+    """A replica that prints in all ways, then fails."""
+    print("to standard output")
+    print("to standard error", file=sys.stderr)
+    os.write(1, b"without newline")
+    print(" ends here \N{SNOWMAN}")
+    raise ValueError("the user's error")
+
+
+def chatty(child: Child) -> int:
+    """A replica that prints more than anybody reads."""
+    for _ in range(100):
+        os.write(1, b"x" * 65535 + b"\n")
+    report(child.process_id)
     signal.pause()
     return 0
 
@@ -91,33 +163,45 @@ def numpy(child: Child) -> int:
     import numpy
 
     assert (numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum() > 0
-    print(f"numpy {numpy.__version__} in {child.process_id}", flush=True)
+    report(child.process_id)
     signal.pause()
     return 0
 
 
-def with_subprocess(child: Child) -> int:
+def with_program(child: Child) -> int:
     """A replica whose user code started a program."""
-    subprocess.Popen(["sleep", "1000"])
+    program = subprocess.Popen(["sleep", "1000"])
+    report(child.process_id, program=program.pid)
     signal.pause()
     return 0
 
 
 def with_daemon(child: Child) -> int:
     """A replica whose user code started a program in a session of its own, whose parent then ended."""
-    subprocess.run(["sh", "-c", "setsid sleep 1000 &"], check=True)
+    script = "setsid sh -c 'echo $$; exec sleep 1000 >/dev/null 2>&1' &"
+    daemon = subprocess.run(["sh", "-c", script], check=True, capture_output=True)
+    report(child.process_id, program=int(daemon.stdout))
     signal.pause()
     return 0
 
 
 def holding_the_lock(child: Child) -> int:
     """A replica that holds the interpreter lock: no other thread of it runs any more."""
+    report(child.process_id)
     re.match(r"(a+)+$", "a" * 64 + "b")
     return 0
 
 
-def ignoring_signals(child: Child) -> int:
-    """A replica that cannot be asked to end."""
+def deaf(child: Child) -> int:
+    """A replica that cannot be asked to end, and with a thread that would keep an interpreter from ending."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=threading.Event().wait).start()
+    report(child.process_id)
     while True:
-        time.sleep(1000)
+        signal.pause()
+
+
+def leaving(child: Child) -> int:
+    """A replica that ends by itself, though a thread of its user's code goes on."""
+    threading.Thread(target=threading.Event().wait).start()
+    return 7

@@ -1,0 +1,211 @@
+"""Starting an engine, what can be wrong with that, and ending it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
+from mesh.engine.places import living
+from mesh.errors import ConfigError, MeshUnavailable
+from tests.integration.engine.conftest import Reports, Watched
+from tests.services.engine_roles import REPLICAS
+
+ROLES = "tests.services.engine_roles"
+OWNER = Path(__file__).parents[2] / "services" / "engine_owner.py"
+
+Start = Callable[..., EngineProcess]
+
+
+@pytest.fixture
+def start(place: Path) -> Iterator[Start]:
+    """Starts an engine on a free port with the roles of these tests."""
+    engines: list[EngineProcess] = []
+
+    def start(**options: object) -> EngineProcess:
+        settings = {
+            "port": 0,
+            "controller_role": f"{ROLES}:controller",
+            "bridge_role": f"{ROLES}:bridge",
+            "output": lambda lines: None,
+            **options,
+        }
+        engines.append(start_engine(EngineOptions(**settings)))  # type: ignore[arg-type]
+        return engines[-1]
+
+    yield start
+    for engine in engines:
+        engine.stop(drain=False)
+
+
+def _run_directories(place: Path) -> list[Path]:
+    return [path for path in (place / f"mesh-{os.getuid()}").iterdir() if path.is_dir()]
+
+
+def test_it_is_known_by_its_card(start: Start, reports: Reports) -> None:
+    engine = start(host="localhost")
+
+    (mesh,) = living()
+
+    assert (mesh.pid, mesh.engine_pid, mesh.port, mesh.host) == (os.getpid(), engine.pid, engine.port, "localhost")
+    assert mesh.run_directory == engine.run_directory
+    assert mesh.version == "0.1.0"
+    assert not mesh.detached
+    assert oct(Path(engine.run_directory).stat().st_mode & 0o777) == "0o700"
+    assert oct((Path(engine.run_directory) / "token").stat().st_mode & 0o777) == "0o600"
+
+
+def test_localhost_is_every_loopback_address(start: Start, reports: Reports) -> None:
+    engine = start(host="localhost")
+
+    for address in ("127.0.0.1", "::1"):
+        with socket.create_connection((address, engine.port), timeout=10) as line:
+            assert line.recv(100) == b"1"
+
+
+def test_a_port_held_by_another_mesh_names_its_owner(start: Start, reports: Reports, place: Path) -> None:
+    first = start()
+
+    with pytest.raises(MeshUnavailable, match=rf"another mesh listens there, started by .* \(pid {os.getpid()}\)"):
+        start(port=first.port)
+
+    assert _run_directories(place) == [Path(first.run_directory)], "nothing is half started"
+
+
+def test_a_port_held_by_another_program_says_so(start: Start, place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(MeshUnavailable, match=f"port {port} on 127.0.0.1 is busy: another program listens there"):
+            start(port=port)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": 70000}, "port 70000 is not possible"),
+        ({"host": "no such host"}, "host 'no such host' has no address here"),
+        ({"host": "203.0.113.1"}, "cannot listen on 203.0.113.1:0"),
+    ],
+    ids=["a port that does not exist", "a host that does not exist", "a host that is elsewhere"],
+)
+def test_impossible_places_are_refused(start: Start, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        start(**options)
+
+
+def test_an_engine_that_cannot_start_shows_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "setproctitle.py").write_text("raise RuntimeError('a broken installation')")
+    monkeypatch.setenv("PYTHONPATH", f"{place}:{os.environ['PYTHONPATH']}")
+
+    with pytest.raises(MeshUnavailable, match="the engine ended while it started") as raised:
+        start_engine(EngineOptions(port=0))
+
+    assert "a broken installation" in raised.value.__notes__[0]
+
+
+def test_a_controller_that_cannot_run_ends_the_mesh(start: Start, place: Path) -> None:
+    printed: list[bytes] = []
+
+    engine = start(http=False, controller_role=f"{ROLES}:fatal_controller", output=printed.append)
+
+    assert engine.wait(10)
+    assert not engine.alive
+    lines = b"".join(printed).decode().splitlines()
+    assert lines[-2:] == [
+        "(controller) the store is held by another controller",
+        "(engine) the controller cannot run; the mesh ends",
+    ]
+    assert _run_directories(place) == []
+
+
+def test_a_controller_that_keeps_falling_is_started_again(start: Start, reports: Reports) -> None:
+    printed: list[bytes] = []
+
+    engine = start(http=False, controller_role=f"{ROLES}:falling_controller", output=printed.append)
+
+    for incarnation in (1, 2, 3, 4):
+        reports.next("controller", incarnation=incarnation)
+    engine.stop(drain=False)
+    text = b"".join(printed).decode()
+    assert [part.partition("\n")[0] for part in text.split("in_s=")[1:]] == ["0", "0.1", "0.2"]
+    assert "(controller) RuntimeError: incarnation 3 falls" in text
+
+
+@pytest.mark.parametrize("detached", [False, True], ids=["attached", "detached"])
+def test_a_stop_drains_bridge_and_controller_first(start: Start, reports: Reports, detached: bool) -> None:
+    engine = start(detached=detached)
+    assert reports.next("bridge")["argument"] == {"debug_errors": not detached}
+    reports.next("controller")
+
+    engine.stop(drain=True)
+
+    reports.next("drained")
+    assert not engine.alive
+    assert not os.path.exists(engine.run_directory)
+
+
+def test_a_controller_that_does_not_drain_is_ended_at_the_limit(start: Start, reports: Reports) -> None:
+    engine = start(http=False, controller_role=f"{ROLES}:deaf_controller", drain_limit_s=0.2)
+    controller = Watched(reports.next("controller")["pid"])
+
+    engine.stop(drain=True)
+
+    assert controller.has_ended()
+    controller.close()
+
+
+def test_a_second_request_to_end_does_not_wait_for_the_first(start: Start, reports: Reports) -> None:
+    engine = start(http=False, controller_role=f"{ROLES}:deaf_controller", drain_limit_s=1000.0)
+    reports.next("controller")
+    draining = threading.Thread(target=engine.stop, args=(True,))
+    draining.start()
+
+    engine.stop(drain=False)
+
+    draining.join(10)
+    assert not draining.is_alive()
+
+
+def test_an_owner_that_does_not_read_stops_nobody(
+    start: Start, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REPLICAS, json.dumps({"A#1": {"role": "chatty"}, "B#2": {}}))
+    reading = threading.Event()
+    printed: list[bytes] = []
+
+    def slow_terminal(lines: bytes) -> None:
+        reading.wait()
+        printed.append(lines)
+
+    engine = start(http=False, output=slow_terminal)
+    reports.next("A#1")
+    reports.next("B#2")
+    reading.set()
+    engine.stop(drain=False)
+
+    assert 0 < sum(map(len, printed)) < 100 * 65536, "what nobody read was dropped"
+
+
+@pytest.mark.parametrize(
+    ("deed", "code"), [("exit", 0), ("fail", 1)], ids=["a script that ends", "a script that fails"]
+)
+def test_the_end_of_the_script_is_the_end_of_the_mesh(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch, deed: str, code: int
+) -> None:
+    monkeypatch.setenv(REPLICAS, json.dumps({"A#1": {}}))
+    arguments = [sys.executable, "-W", "error", str(OWNER), "{}", deed]
+
+    script = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+
+    assert script.returncode == code
+    assert "Warning" not in script.stderr
+    assert living() == []
+    assert not os.path.exists(reports.next("owner")["run_directory"])
