@@ -195,7 +195,7 @@ class World:
         for action in step.actions:
             if not self.calm and self.rng.random() < 0.01:
                 self.later(0.0, self.crash_controller)  # the others were stored and never done
-                    break
+                break
             match action:
                 case Launch():
                     self.check_launch(action)
