@@ -78,9 +78,11 @@ async def exchange(
         await _relay(result, client, send, timeout_s, head.request_id, only_head=scope["method"] == "HEAD")
         return None
     except (asyncio.CancelledError, MeshError) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
         if client.failed is not None:
             raise client.failed from error
-        if isinstance(error, asyncio.CancelledError) and not _is_being_cancelled():
+        if isinstance(error, asyncio.CancelledError):
             raise RequestCancelled("the mesh cancelled the request") from error
         raise
     finally:

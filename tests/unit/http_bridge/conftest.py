@@ -16,7 +16,7 @@ from http_bridge.client import Client
 from mesh.answers import answer_of, run_response
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext
-from mesh.errors import DeploymentNotFound
+from mesh.errors import DeploymentNotFound, RequestCancelled
 from mesh.http import decode_request
 from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Payload
 from mesh.v1.endpoint_pb2 import Route
@@ -90,6 +90,8 @@ class FakeStream:
 
     def cancel(self) -> None:
         self._task.cancel()
+        if self._items.empty():
+            self._items.put_nowait(RequestCancelled("cancelled"))
 
 
 class FakeMesh:
