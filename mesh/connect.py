@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 TICK_S = 0.02
 """How often deadlines are looked at while calls are under way."""
+IDLE_LOOK_S = 1.0
+"""How often sessions without a call are looked at."""
 IDLE_SESSION_S = 60.0
 """After this long without a call a session is closed."""
 
@@ -61,7 +63,8 @@ class Connection:
         self._routers: dict[tuple[str, str], Router] = {}
         self._lock = threading.Lock()
         self._watches: set[asyncio.Task[None]] = set()
-        self._ticking: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_ticking = False  # the timer is the short one
         self._next_idle_look_s = 0.0
 
     def router(self, application: str, deployment: str) -> Router:
@@ -72,7 +75,7 @@ class Connection:
             with self._lock:
                 router = self._routers.get(key)
                 if router is None:
-                    router = Router(application, deployment, self._open_channel, self._metadata)
+                    router = Router(application, deployment, self._open_channel, self._metadata, self._keep_time)
                     self._routers[key] = router
                     self.on_loop(self._start_watch, router)
         return router
@@ -80,14 +83,9 @@ class Connection:
     def submit(self, call: Call) -> None:
         """Put a call on its way, from any thread."""
         if threading.get_ident() == self._thread_id:
-            self._submit(call)
+            call.router.submit(call)
         else:
-            self._crossing.put(self._submit, call)
-
-    def _submit(self, call: Call) -> None:
-        call.router.submit(call)
-        if self._ticking is None and not call.is_over:
-            self._ticking = self.loop.call_later(TICK_S, self._tick)
+            self._crossing.put(call.router.submit, call)
 
     def on_loop(self, function: Callable[[T], object], argument: T) -> None:
         """Have ``function(argument)`` called on the loop that runs gRPC: at once from there, soon from elsewhere."""
@@ -103,16 +101,26 @@ class Connection:
             raise RuntimeError("this waits for the loop that it runs on: use the awaitable form")
         return self.loop_thread.run(coroutine, timeout_s)
 
+    def _keep_time(self) -> None:
+        """A call is under way: deadlines have to be looked at soon."""
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._set_timer(TICK_S)
+
+    def _set_timer(self, after_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(after_s, self._tick)
+
     def _tick(self) -> None:
         now_s = monotonic()
-        busy = False
-        for router in list(self._routers.values()):
-            busy = router.tick(now_s) or busy
+        routers = list(self._routers.values())
+        self._is_ticking = any([router.tick(now_s) for router in routers])
         if now_s >= self._next_idle_look_s:
-            self._next_idle_look_s = now_s + 1.0
-            for router in list(self._routers.values()):
+            self._next_idle_look_s = now_s + IDLE_LOOK_S
+            for router in routers:
                 router.close_idle(now_s, IDLE_SESSION_S)
-        self._ticking = self.loop.call_later(TICK_S if busy else 1.0, self._tick)
+        self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
 
     def _open_channel(self, address: str) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
@@ -131,8 +139,8 @@ class Connection:
         if self.is_closed:
             return
         self.is_closed = True
-        if self._ticking is not None:
-            self._ticking.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         for watch in list(self._watches):
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)

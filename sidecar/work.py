@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Generator
 from contextvars import Context, copy_context
 from functools import partial
+from threading import Lock
 from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from mesh.answers import answer_of, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
-from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Attachable, Payload, decode, encode_error, encode_result
+from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Payload, decode, encode_error, encode_result
 from mesh.response import ATTACHABLES, payload_of
 from sidecar.user_code import BoundMethod
 
@@ -32,7 +33,7 @@ _LAST = object()
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_call_id", "_is_cancelled", "_is_over", "_is_running", "_items", "_payload", "_reason", "_request",
+    __slots__ = ("_call_id", "_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
                  "_session", "_task", "_writable", "context", "method")  # fmt: skip
 
     def __init__(
@@ -53,7 +54,7 @@ class Work:
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._writable: asyncio.Event | None = None
-        self._is_running = False  # on the loop or on a turn
+        self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
         self._is_cancelled = False
         self._is_over = False
         self._reason: errors.MeshError | None = None
@@ -61,7 +62,6 @@ class Work:
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
         if self.method.runs_on_loop:
-            self._is_running = True
             self._task = self._session.loop.create_task(self._run_on_loop())
         else:
             self._session.turns.submit(partial(copy_context().run, self._run_on_turn))
@@ -69,9 +69,11 @@ class Work:
     # --- async def
 
     async def _run_on_loop(self) -> None:
+        self._claim.acquire()
         current.set(self.context)
         try:
-            result = self.method.function(*(arguments := self._arguments())[0], **arguments[1])
+            args, kwargs = self._arguments()
+            result = self.method.function(*args, **kwargs)
             if hasattr(result, "__await__"):
                 result = await result
             await self._answer(result)
@@ -82,16 +84,15 @@ class Work:
 
     def _run_on_turn(self) -> None:
         """On a turn's thread. What belongs to the loop goes there in one batch with what other jobs have to say."""
-        if self._is_over:
+        if not self._claim.acquire(blocking=False):
             return
-        self._is_running = True
         current.set(self.context)
         turn.set(self._session.turns)
         to_loop = self._session.crossing.put
         try:
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
-            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, (Attachable, GeneratorType)):
+            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, (*ATTACHABLES, GeneratorType)):
                 encoded = encode_result(result, ATTACHABLES)
                 if not encoded.attached:
                     to_loop(self._reply, encoded.with_payloads(()))
@@ -102,16 +103,20 @@ class Work:
         to_loop(self._answer_from_turn, result)
 
     def _answer_from_turn(self, result: Any) -> None:
-        async def answer() -> None:
-            current.set(self.context)
-            try:
-                await self._answer(result)
-            except BaseException as error:
-                self._fail(error)
-
-        self._task = self._session.loop.create_task(answer())
+        """Back on the loop, with a result that has to be waited for or is an answer in HTTP."""
         if self._is_cancelled:
-            self._task.cancel()
+            self._fail(asyncio.CancelledError())
+        else:
+            self._claim.release()
+            self._task = self._session.loop.create_task(self._answer_on_loop(result))
+
+    async def _answer_on_loop(self, result: Any) -> None:
+        self._claim.acquire()
+        current.set(self.context)
+        try:
+            await self._answer(result)
+        except BaseException as error:
+            self._fail(error)
 
     # --- both
 
@@ -125,7 +130,7 @@ class Work:
     async def _answer(self, result: Any) -> None:
         if self._payload.encoding == HTTP_REQUEST:
             await self._answer_http(result)
-        elif isinstance(result, Attachable):
+        elif isinstance(result, ATTACHABLES):
             self._reply(await payload_of(result))
         elif isinstance(result, GeneratorType) or hasattr(result, "__anext__"):
             raise errors.NotSupportedYet("the method yields; streams by handle are not supported yet")
@@ -223,8 +228,8 @@ class Work:
             call.cancel()
         if self._task is not None:
             self._task.cancel()
-        elif not self._is_running:
-            self._fail(self._reason or errors.RequestCancelled("the call was cancelled before it began"))
+        if self._claim.acquire(blocking=False):
+            self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
     def item(self, encoding: int, body: bytes) -> None:
         if self._items is not None:

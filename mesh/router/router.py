@@ -30,7 +30,11 @@ OpenChannel = Callable[[str], grpc.aio.Channel]
 
 
 class Router:
-    """Takes calls for one deployment. ``open_channel`` makes a channel to a replica's address."""
+    """Takes calls for one deployment.
+
+    ``open_channel`` makes a channel to a replica's address; ``keep_time`` has :meth:`tick` called while it says that
+    something is under way.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Router:
         deployment: str,
         open_channel: OpenChannel,
         metadata: tuple[tuple[str, str], ...],
+        keep_time: Callable[[], None],
     ) -> None:
         self.application = application
         self.name = deployment
@@ -48,6 +53,7 @@ class Router:
         self.thread_room = ThreadRoom()
         self._open_channel = open_channel
         self._metadata = metadata
+        self._keep_time = keep_time
         self._gone: str | None = None  # why the deployment is not there
         self._candidates: dict[str, Candidate] = {}
         self._list: list[Candidate] = []
@@ -78,6 +84,7 @@ class Router:
         if call.is_over:
             return
         self._set_deadline(call)
+        self._keep_time()
         if self._gone is not None:
             call.end(errors.DeploymentNotFound(self._gone))
             return

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 SESSION_METHOD = "/mesh.v1.ReplicaService/Session"
 
+_BROKEN = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
+
 
 class Session:
     """One session to one replica, from the first pick until it is closed or cut.
@@ -131,7 +133,7 @@ class Session:
                 if batch.open_ids:
                     self._sent_id = batch.open_ids[-1]
                 await self._send(batch.SerializeToString())
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except _BROKEN as error:
             self._cut(error)
 
     async def _read(self) -> None:
@@ -141,12 +143,10 @@ class Session:
                 self.reported_s = monotonic()
                 receive(from_string(data))
                 self._on_batch()
-            self._cut(None)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except _BROKEN as error:
             self._cut(error)
-        except asyncio.CancelledError:
+        finally:
             self._cut(None)
-            raise
 
     async def _send(self, data: bytes) -> None:
         await self._carrier.write(data)
