@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from mesh.controller.server import ControllerServicer
 from mesh.controller.store import Store, StoreTaken
 from mesh.engine.child import Child
 from mesh.engine.launcher import EngineLauncher
+from mesh.loops import new_loop
 from mesh.token import TokenInterceptor
 from mesh.v1 import controller_pb2_grpc
 
@@ -34,7 +35,7 @@ FATAL = 3
 
 def main(child: Child) -> int:
     """Runs until SIGTERM has been obeyed: all replicas drained; 3 when another controller has the store."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
             runner.run(_serve(child))
         except StoreTaken as error:
@@ -109,12 +110,3 @@ def _gpus() -> tuple[str, ...]:
     if allowed is not None:
         return tuple(device for device in allowed.split(",") if device)
     return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # where it does not exist, asyncio's own loop does
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

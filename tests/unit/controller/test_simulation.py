@@ -127,6 +127,7 @@ class World:
 
     def crash_controller(self) -> None:
         self.incarnation += 1
+        self.wakes_at_s = 0.0
         self.state = from_rows(to_rows(self.state), self.now_s)
         self.step(Listed({process.replica_id: process.pid for process in self.processes.values()}))
         for process in tuple(self.processes.values()):
