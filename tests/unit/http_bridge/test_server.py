@@ -1,0 +1,166 @@
+"""The bridge under its real HTTP server, on a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+
+from http_bridge.__main__ import Server, _debug_errors, make_server
+from mesh.config import DeploymentConfig
+
+from .conftest import FakeMesh
+
+
+class Running:
+    """A server and where it listens."""
+
+    def __init__(self, server: Server, port: int, task: asyncio.Task[None]) -> None:
+        self.server = server
+        self.port = port
+        self.task = task
+        self.url = f"http://127.0.0.1:{port}"
+
+    async def exchange(self, request: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        return reader, writer
+
+
+@pytest.fixture
+async def running(mesh: FakeMesh) -> AsyncGenerator[Running, None]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = make_server(mesh.bridge)
+    task = asyncio.create_task(server.serve([listener]))
+    yield Running(server, listener.getsockname()[1], task)
+    server.stop()
+    async with asyncio.timeout(5):
+        await task
+
+
+@pytest.fixture
+async def client(running: Running) -> AsyncGenerator[httpx.AsyncClient, None]:
+    async with httpx.AsyncClient(base_url=running.url) as client:
+        yield client
+
+
+async def test_an_upload_and_its_answer(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
+    async def echo(request: Request) -> bytes:
+        return await request.body()
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        for _ in range(20):
+            yield b"x" * 50_000
+
+    await mesh.serve("/", echo)
+    assert (await client.post("/", content=b"small")).content == b"small"
+    assert (await client.post("/", content=b"y" * 3_000_000)).content == b"y" * 3_000_000
+    assert (await client.post("/", content=chunks())).content == b"x" * 1_000_000
+
+
+async def test_paths_and_queries_are_decoded_once(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
+    async def tell(request: Request) -> list[str]:
+        return [request["path"], request["raw_path"].decode(), request.query_params["q"], request.url.path]
+
+    await mesh.serve("/a", tell)
+    answer = await client.get("/a/b%20c%2Fd?q=1%202")
+    assert answer.json() == ["/b c/d", "/a/b%20c%2Fd", "1 2", "/a/b c/d"]
+
+
+async def test_head_and_no_content(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
+    async def answer(request: Request) -> object:
+        return "body" if request.method == "HEAD" else PlainTextResponse(status_code=204)
+
+    await mesh.serve("/", answer)
+    head = await client.head("/")
+    assert (head.content, head.headers["content-length"]) == (b"", "4")
+    assert (await client.get("/")).status_code == 204
+
+
+async def test_a_body_over_the_limit_is_refused_and_the_connection_is_of_use(
+    mesh: FakeMesh, client: httpx.AsyncClient
+) -> None:
+    async def echo(request: Request) -> bytes:
+        return await request.body()
+
+    await mesh.serve("/", echo, DeploymentConfig(max_body_bytes=1000))
+    assert (await client.post("/", content=b"x" * 1001)).status_code == 413
+    assert (await client.post("/", content=b"x")).content == b"x"
+
+
+async def test_a_websocket_is_answered_with_501(mesh: FakeMesh, running: Running) -> None:
+    reader, writer = await running.exchange(
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert await reader.readline() == b"HTTP/1.1 501 Not Implemented\r\n"
+    writer.close()
+
+
+async def test_the_client_sees_that_an_answer_was_cut_off(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
+    async def words() -> AsyncGenerator[str, None]:
+        yield "one"
+        raise ValueError("broken")
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(words())
+
+    await mesh.serve("/", stream)
+    with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):
+        await client.get("/")
+
+
+async def test_a_client_that_hangs_up_cancels_the_work(mesh: FakeMesh, running: Running) -> None:
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def work(request: Request) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    await mesh.serve("/", work)
+    _, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await begun.wait()
+    writer.close()
+    async with asyncio.timeout(5):
+        await cancelled.wait()
+
+
+async def test_stopping_ends_what_was_begun_and_takes_nothing_new(mesh: FakeMesh, running: Running) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(request: Request) -> str:
+        begun.set()
+        await go_on.wait()
+        return "done"
+
+    await mesh.serve("/", work)
+    reader, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await begun.wait()
+    running.server.stop()
+    refused = False
+    async with asyncio.timeout(5):
+        while not refused:
+            try:
+                _, late = await asyncio.open_connection("127.0.0.1", running.port)
+                late.close()
+            except ConnectionRefusedError:
+                refused = True
+    go_on.set()
+    assert (await reader.read()).endswith(b"\r\n\r\ndone")
+    await running.task
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"), [(b"", True), (b"{}", True), (b'{"debug_errors": false}', False)], ids=["", "{}", "false"]
+)
+def test_tracebacks_are_shown_unless_the_engine_says_no(argument: bytes, shown: bool) -> None:
+    assert _debug_errors(argument) is shown
