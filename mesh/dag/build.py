@@ -132,7 +132,7 @@ class _Builder:
 
 @dataclass(frozen=True, slots=True)
 class _PlanDraft:
-    """A plan that grows by a step for each node; ``slots`` knows where the value of a node is."""
+    """A plan that grows by a step for each node; ``slots`` knows where the response of a node is."""
 
     builder: _Builder
     constants: list[Any] = field(default_factory=list)
@@ -161,8 +161,8 @@ class _PlanDraft:
     def slot(self, node: Node) -> Slot:
         if isinstance(node, InputNode | InputAttributeNode):
             return self.inputs.setdefault(_way_to(node), Slot(Column.INPUT, len(self.inputs)))
-        if isinstance(node, ClassNode) and node not in self.slots:
-            self.slots[node] = self.constant(self.builder.constructor_argument(node))
+        if isinstance(node, ClassNode):
+            return self.constant(self.builder.constructor_argument(node))
         return self.slots[node]
 
     def constant(self, value: Any) -> Slot:

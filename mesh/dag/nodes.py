@@ -227,7 +227,10 @@ class InputAttributeNode(_Input):
 
 def nodes_in(value: object) -> Iterator[Node]:
     """The nodes in a value, also those nested in lists, tuples and dicts, in their order."""
-    return _nodes_in(value, set())
+    if isinstance(value, Node):
+        yield value
+    elif type(value) in _CONTAINERS:
+        yield from _nodes_inside(value, set())
 
 
 def children_of(node: Node) -> Iterator[Node]:
@@ -249,11 +252,15 @@ def _check_arguments(node: ClassNode | FunctionNode | MethodNode) -> None:
             )
 
 
-def _nodes_in(value: object, inside: set[int]) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif type(value) in (list, tuple, dict) and id(value) not in inside:
-        inside.add(id(value))
-        for element in value.values() if isinstance(value, dict) else value:  # type: ignore[attr-defined]
-            yield from _nodes_in(element, inside)
-        inside.discard(id(value))
+_CONTAINERS = (list, tuple, dict)
+
+
+def _nodes_inside(container: Any, around: set[int]) -> Iterator[Node]:
+    """``around`` has the containers that this one is in: a list may hold itself."""
+    around.add(id(container))
+    for element in container.values() if isinstance(container, dict) else container:
+        if isinstance(element, Node):
+            yield element
+        elif type(element) in _CONTAINERS and id(element) not in around:
+            yield from _nodes_inside(element, around)
+    around.discard(id(container))

@@ -121,11 +121,14 @@ def test_a_function_without_parameters_is_a_graph_in_a_constructor() -> None:
     assert plan == Plan((Step("constant", "__call__", ()),))
 
 
-def test_a_graph_inside_a_graph_may_have_the_same_input() -> None:
-    with InputNode() as x:
+def test_a_graph_inside_a_graph_is_a_plan_of_its_own_and_may_have_its_own_input() -> None:
+    with InputNode() as x, InputNode() as y:
         inner = Driver.options(name="Inner").bind(Preprocess.bind(x))
-        outer = Combine.bind(inner.__call__.bind(x))
-    assert names(built(Driver.bind(outer))) == ["preprocess", "Inner", "combine", "Driver"]
+        outer = Combine.bind(inner.__call__.bind(y))
+    application = built(Driver.bind(outer))
+    assert names(application) == ["preprocess", "Inner", "combine", "Driver"]
+    plans = [init_of(application, name)[0][0] for name in ("Inner", "Driver")]
+    assert [[step.deployment for step in plan.steps] for plan in plans] == [["preprocess"], ["Inner", "combine"]]
 
 
 def test_a_second_input_is_refused() -> None:

@@ -81,6 +81,8 @@ def test_a_method_without_arguments_is_neither_called_nor_an_argument() -> None:
         _ = MODEL_NODE.predict.remote
     with pytest.raises(ConfigError, match=r"write Model\.predict\.bind\(\.\.\.\)"):
         combine.bind([MODEL_NODE.predict])
+    with pytest.raises(ConfigError, match=r"write Model\.predict\.bind\(\.\.\.\)"):
+        MODEL.bind(MODEL_NODE.predict)
 
 
 def test_an_attribute_that_nothing_has() -> None:
@@ -148,6 +150,11 @@ def test_a_node_does_not_leave_the_process(node: Any, travel: Any) -> None:
 def test_nodes_are_found_in_lists_tuples_and_dicts_in_their_order() -> None:
     a, b, c, d = (combine.bind() for _ in range(4))
     assert list(nodes_in([a, ({"k": [b]}, c), "text", {d}, 5, d])) == [a, b, c, d]
+
+
+def test_a_list_that_is_there_twice_is_searched_twice() -> None:
+    shared = [X]
+    assert list(nodes_in([shared, (shared,)])) == [X, X]
 
 
 def test_a_list_that_holds_itself_is_searched_once() -> None:

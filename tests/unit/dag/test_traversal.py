@@ -24,11 +24,13 @@ def test_dependencies_come_first_and_a_shared_node_once() -> None:
     assert dependencies_first(top, children_of) == [shared, left, right, top]
 
 
-def test_edges_go_depth_first_and_lead_to_visited_nodes_too() -> None:
-    shared = step.bind()
+def test_edges_go_depth_first_and_lead_to_visited_nodes_but_not_beyond() -> None:
+    leaf = step.bind()
+    shared = step.bind(leaf)
     left, right = step.bind(shared), step.bind(shared)
     top = step.bind(left, right)
-    assert list(edges(top, children_of)) == [(left, top), (shared, left), (right, top), (shared, right)]
+    expected = [(left, top), (shared, left), (leaf, shared), (right, top), (shared, right)]
+    assert list(edges(top, children_of)) == expected
 
 
 def test_a_chain_of_ten_thousand_nodes() -> None:
