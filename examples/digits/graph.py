@@ -3,6 +3,8 @@
     image -> preprocess -> Boundaries -> \\
                         -> Neighbours -> vote -> {"digit": 7, "confidence": 0.93, "agree": true}
 
+scikit-learn is imported where it is used: every replica imports this module, and only two kinds of them need it.
+
 Run it:    meshctl run examples.digits.graph:graph
 """
 
@@ -10,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.svm import SVC
 
 import mesh
 from examples.digits.images import training_images
@@ -37,6 +37,8 @@ class Boundaries:
     """A support vector machine: has learned where one digit ends and the next begins."""
 
     def __init__(self) -> None:
+        from sklearn.svm import SVC
+
         images = training_images()
         self._machine = SVC(gamma=0.25, C=10).fit(images.pixels / 16, images.labels)
 
@@ -51,8 +53,12 @@ class Neighbours:
     """Remembers every image that it has seen, and asks the five most similar ones."""
 
     def __init__(self, count: int = 5) -> None:
+        from sklearn.neighbors import KNeighborsClassifier
+
         images = training_images()
-        self._memory = KNeighborsClassifier(count, weights="distance").fit(images.pixels / 16, images.labels)
+        self._memory = KNeighborsClassifier(count, weights="distance", algorithm="kd_tree").fit(
+            images.pixels / 16, images.labels
+        )
 
     def probabilities(self, image: NDArray[np.float64]) -> Probabilities:
         return np.asarray(self._memory.predict_proba(image)[0])

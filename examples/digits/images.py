@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 HELD_OUT = 400
 """The last so many images: no classifier is trained with them."""
@@ -32,5 +31,7 @@ def held_out_images() -> Images:
 
 
 def _images(part: slice) -> Images:
+    from sklearn.datasets import load_digits  # takes a second, and not every replica needs it
+
     digits = load_digits()
     return Images(digits.data[part], digits.target[part])

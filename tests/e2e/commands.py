@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import IO
 
 import pytest
 
@@ -34,17 +36,25 @@ class Ended:
 
 @dataclass
 class Running:
-    """A ``meshctl run`` that serves at ``url``; ``stop`` ends it by a signal."""
+    """A ``meshctl run`` that serves at ``url``."""
 
     process: subprocess.Popen[str]
+    errors: IO[str]
+    printed: str
     url: str
-    lines: list[str]
-    stderr: list[str] = field(default_factory=list)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> Ended:
+        """End it by a signal."""
         self.process.send_signal(number)
-        rest, stderr = self.process.communicate(timeout=LIMIT_S)
-        return Ended(self.process.returncode, "".join(self.lines) + rest, stderr)
+        return self.ended()
+
+    def ended(self) -> Ended:
+        """Wait until it has ended."""
+        assert self.process.stdout is not None
+        self.printed += self.process.stdout.read()
+        code = self.process.wait()
+        self.errors.seek(0)
+        return Ended(code, self.printed, self.errors.read())
 
 
 def run_to_end(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Ended:
@@ -78,30 +88,31 @@ def wait_until(condition: Callable[[], bool]) -> None:
 @contextmanager
 def serving(*arguments: str, cwd: Path = ROOT) -> Iterator[Running]:
     """``meshctl run`` with these arguments at a free port, from the line that says where until the end of the block."""
-    process = subprocess.Popen(
-        [MESHCTL, "run", *arguments, "--port", "0"],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    limit = threading.Timer(LIMIT_S, process.kill)
-    limit.start()
-    try:
-        yield _until_it_says_where(process)
-    finally:
-        limit.cancel()
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [MESHCTL, "run", *arguments, "--port", "0"],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        limit = threading.Timer(LIMIT_S, process.kill)
+        limit.start()
+        try:
+            yield _when_it_says_where(process, errors)
+        finally:
+            limit.cancel()
+            process.kill()
+            process.communicate()
 
 
-def _until_it_says_where(process: subprocess.Popen[str]) -> Running:
+def _when_it_says_where(process: subprocess.Popen[str], errors: IO[str]) -> Running:
     assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
+    running = Running(process, errors, printed="", url="")
+    while line := process.stdout.readline():
+        running.printed += line
         if found := re.search(r"http://[^\s/]+", line):
-            return Running(process, found.group(), lines)
-    _, stderr = process.communicate()
-    pytest.fail(f"meshctl run ended with {process.returncode} before it served:\n{''.join(lines)}{stderr}")
+            running.url = found.group()
+            return running
+    pytest.fail(f"meshctl run ended before it served: {running.ended()}")
