@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,7 +100,8 @@ def _parent() -> Path:
     parent = Path(tempfile.gettempdir()) / name
     if len(os.fsencode(parent)) + 9 > LONGEST_RUN_DIRECTORY:
         parent = Path("/tmp") / name  # noqa: S108 - checked below to be ours alone
-    parent.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        parent.mkdir(mode=0o700)
     found = parent.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise ConfigError(

@@ -129,21 +129,21 @@ class Tree:
         """
         ended = []
         by_pid = {process.pid: process for process in self._running.values()}
-        for pid in _ended_pids():
-            if pid in by_pid:
-                _kill_group(pid)
-            _, wait_status = os.waitpid(pid, 0)
-            if pid in by_pid:
-                ended.append(self._forget(by_pid[pid], os.waitstatus_to_exitcode(wait_status)))
+        while (dead := _next_dead()) is not None:
+            if dead in by_pid:
+                _kill_group(dead)
+                ended.append(self._forget(by_pid[dead]))
+            else:
+                os.waitpid(dead, 0)
         return ended
 
     def end(self) -> None:
         """Kills and reaps everything, orphans included, and passes on what they still had written."""
-        for process_id in self._running:
-            self.kill(process_id)
-        while self._running:
-            self.wait_for_an_end()
-            self.reap()
+        running = list(self._running.values())
+        for process in running:
+            _kill_group(process.pid)
+        for process in running:
+            self._forget(process)
         while orphans := list(_own_children()):
             for pid in orphans:
                 with suppress(ProcessLookupError):
@@ -154,11 +154,6 @@ class Tree:
         os.close(self._lifeline)
         os.close(self._lifeline_end)
 
-    @staticmethod
-    def wait_for_an_end() -> None:
-        """Returns when a child has ended and waits to be reaped."""
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-
     def _read(self, process_id: str, output: Output) -> None:
         process = self._running.get(process_id)
         if process is None or process.output is not output:
@@ -166,7 +161,9 @@ class Tree:
         if not output.read():
             self._selector.unregister(output.descriptor)
 
-    def _forget(self, process: _Running, status: int) -> Ended:
+    def _forget(self, process: _Running) -> Ended:
+        _, wait_status = os.waitpid(process.pid, 0)
+        status = os.waitstatus_to_exitcode(wait_status)
         del self._running[process.process_id]
         with suppress(KeyError):  # its output may have ended before
             self._selector.unregister(process.output.descriptor)
@@ -223,11 +220,12 @@ def _kill_group(pid: int) -> None:
             kill(pid, signal.SIGKILL)
 
 
-def _ended_pids() -> Iterator[int]:
-    """The children that wait to be reaped, one after the other; each has to be reaped before the next is asked for."""
+def _next_dead() -> int | None:
+    """A child that has ended and waits to be reaped."""
     with suppress(ChildProcessError):
-        while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-            yield found.si_pid
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return found.si_pid if found else None
+    return None
 
 
 def _own_children() -> Iterator[int]:
