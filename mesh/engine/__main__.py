@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
+from setproctitle import getproctitle
+
 
 def main() -> int:
     """Reads the arguments and the environment; nobody below does."""
+    getproctitle()  # finds the arguments in memory, which it no longer could once the environment has moved
     os.environ["GRPC_VERBOSITY"] = "NONE"
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     what, descriptor = sys.argv[1], int(sys.argv[2])
