@@ -139,7 +139,7 @@ def start_engine(options: EngineOptions) -> EngineProcess:
         raise
     if options.detached:
         process.wait()  # it has forked the engine off
-    output = _OutputThread(reading, options.output or _write_to_stderr)
+    output = _OutputThread(reading, options.output or _write_to_stderr, process)
     output.start()
     engine = EngineProcess(report, process, ours, output, options.drain_limit_s)
     if not options.detached:
@@ -219,16 +219,18 @@ def _write_to_stderr(lines: bytes) -> None:
 class _OutputThread(threading.Thread):
     """Takes the output of all processes from the engine's pipe; a terminal that blocks blocks this thread alone."""
 
-    def __init__(self, descriptor: int, write: Callable[[bytes], None]) -> None:
+    def __init__(self, descriptor: int, write: Callable[[bytes], None], process: subprocess.Popen[bytes]) -> None:
         super().__init__(name="mesh-output", daemon=True)
         self._descriptor = descriptor
         self._write = write
+        self._process = process
 
     def run(self) -> None:
-        """Until the engine has ended, or has let go of the pipe."""
+        """Until the engine has ended, or has let go of the pipe; then it is reaped, whether somebody asks or not."""
         with open(self._descriptor, "rb", buffering=0) as pipe:
             while piece := pipe.read(65536):
                 self._write(piece)
+        self._process.wait()
 
     def join(self, timeout: float | None = 2.0) -> None:
         """Waits for the last line; not for ever, since the terminal may be blocked."""
