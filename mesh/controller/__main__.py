@@ -58,25 +58,28 @@ async def _serve(child: Child) -> None:
             controller = Controller(store, launcher, clock, inbox, child.run_directory, _gpus())
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, controller.stop)
             await controller.start()
-            async with _server(child, ControllerServicer(controller, clock)):
+            servicer = ControllerServicer(controller, clock)
+            async with serving(servicer, child.run_directory, child.token, child.incarnation):
                 await controller.run()
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def _server(child: Child, servicer: ControllerServicer) -> AsyncGenerator[None, None]:
+async def serving(
+    servicer: ControllerServicer, run_directory: str, token: str, incarnation: int
+) -> AsyncGenerator[None, None]:
     """The server on a socket of this incarnation's own; ``controller.sock`` leads to it once it is bound."""
     options = (
         ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
         ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
     )
-    server = grpc.aio.server(interceptors=(TokenInterceptor(child.token),), options=options)
+    server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=options)
     controller_pb2_grpc.add_ControllerServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-    socket = f"controller-{child.incarnation}.sock"
-    server.add_insecure_port(f"unix:{child.run_directory}/{socket}")
+    socket = f"controller-{incarnation}.sock"
+    server.add_insecure_port(f"unix:{run_directory}/{socket}")
     await server.start()
-    publish_socket(Path(child.run_directory), socket)
+    publish_socket(Path(run_directory), socket)
     try:
         yield
     finally:

@@ -1,0 +1,38 @@
+"""What the controller's process is made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mesh.controller.__main__ import describe_exit, publish_socket
+
+
+def test_nothing_that_could_touch_user_code_is_imported() -> None:
+    code = (
+        "import sys, mesh.controller.__main__\n"
+        "print(*sorted({name for name in sys.modules if name.split('.')[0] in "
+        "('cloudpickle', 'starlette', 'uvicorn', 'numpy', 'sidecar', 'http_bridge') "
+        "or name in ('mesh.handle', 'mesh.api', 'mesh.payload', 'mesh.target') or name.startswith('mesh.dag')}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(0, "ended with exit code 0"), (3, "ended with exit code 3"), (-9, "was ended by SIGKILL"), (-99, "signal 99")],
+)
+def test_an_exit_is_told_in_words(status: int, text: str) -> None:
+    assert text in describe_exit(status)
+
+
+def test_clients_find_the_newest_controller_and_no_socket_of_a_dead_one_stays(tmp_path: Path) -> None:
+    for incarnation in (1, 2):
+        (tmp_path / f"controller-{incarnation}.sock").touch()
+        publish_socket(tmp_path, f"controller-{incarnation}.sock")
+    assert (tmp_path / "controller.sock").readlink() == Path("controller-2.sock")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["controller-2.sock", "controller.sock"]

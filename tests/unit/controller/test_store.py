@@ -1,0 +1,67 @@
+"""What is stored is there for the next controller; two controllers on one store do not happen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mesh.controller.store import Store, StoreConflict, StoreTaken
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await Store.open(tmp_path / "store")
+    yield store
+    await store.close()
+
+
+async def test_rows_are_put_replaced_and_removed(store: Store) -> None:
+    revision, rows = await store.load()
+    assert rows == {}
+    revision = await store.save(revision, {("replica", "a"): b"1", ("replica", "b"): b"1"}, {})
+    revision = await store.save(revision, {("replica", "a"): b"2", ("replica", "b"): None}, {})
+    assert await store.load() == (revision, {("replica", "a"): b"2"})
+
+
+async def test_the_next_controller_finds_what_the_last_one_stored(tmp_path: Path) -> None:
+    first = await Store.open(tmp_path)
+    revision, _ = await first.load()
+    revision = await first.save(revision, {("mesh", ""): b"kept"}, {"abc": b"blob"})
+    await first.close()
+    second = await Store.open(tmp_path)
+    assert await second.load() == (revision, {("mesh", ""): b"kept"})
+    assert (second.blob_directory / "abc").read_bytes() == b"blob"
+    await second.close()
+
+
+async def test_a_write_that_was_decided_on_an_old_state_fails_whole(store: Store) -> None:
+    revision, _ = await store.load()
+    revision = await store.save(revision, {("mesh", ""): b"1"}, {})
+    with pytest.raises(StoreConflict, match=f"no longer at revision {revision - 1}"):
+        await store.save(revision - 1, {("mesh", ""): b"2", ("replica", "a"): b"2"}, {})
+    assert await store.load() == (revision, {("mesh", ""): b"1"})
+    assert await store.save(revision, {("mesh", ""): b"3"}, {}) == revision + 1, "it works on after the failure"
+
+
+async def test_a_second_controller_is_refused_while_the_first_has_the_store(tmp_path: Path) -> None:
+    first = await Store.open(tmp_path)
+    with pytest.raises(StoreTaken, match=str(tmp_path)):
+        await Store.open(tmp_path)
+    await first.close()
+    await (await Store.open(tmp_path)).close()
+
+
+async def test_blobs_that_nobody_names_are_removed(store: Store) -> None:
+    await store.save(1, {}, {"one": b"1", "two": b"2"})
+    await store.keep_only_blobs({"two"})
+    assert [path.name for path in store.blob_directory.iterdir()] == ["two"]
+
+
+async def test_a_store_that_cannot_be_opened_gives_its_lock_back(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").mkdir()
+    with pytest.raises(Exception, match="unable to open"):
+        await Store.open(tmp_path)
+    (tmp_path / "state.sqlite").rmdir()
+    await (await Store.open(tmp_path)).close()
