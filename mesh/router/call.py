@@ -38,9 +38,9 @@ class Call:
     """What is asked, by whom, until when; and where it is now."""
 
     __slots__ = (
-        "_credit", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending", "is_over", "items",
-        "items_begun", "method", "parent", "payload", "request_id", "retry_on_death", "router", "session", "timeout_s",
-        "waits",
+        "_credit", "_item_timeout_s", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending",
+        "is_over", "items", "items_begun", "method", "parent", "payload", "request_id", "retry_on_death", "router",
+        "session", "timeout_s", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Call:
         self.created_s = monotonic()
         self.deadline = NEVER if parent is None else parent.deadline
         self.timeout_s = timeout_s
+        self._item_timeout_s = timeout_s
         self.retry_on_death = retry_on_death
         self.items = items
         self.items_begun = False
@@ -76,6 +77,12 @@ class Call:
         self._credit: asyncio.Event | None = None
         if parent is not None:
             parent.calls.add(self)
+
+    def bound(self, request_timeout_s: float | None) -> None:
+        """Set the deadline: after the caller's timeout, or else the deployment's; never after that of the parent."""
+        timeout_s = self._item_timeout_s = request_timeout_s if self.timeout_s is None else self.timeout_s
+        deadline = NEVER if timeout_s is None else self.created_s + timeout_s
+        self.deadline = deadline if self.parent is None else min(deadline, self.parent.deadline)
 
     def end(self, result: Payload | ItemStream | BaseException) -> None:
         """Tell the end, once. A result that is a stream leaves the call open until the stream is over."""
@@ -162,7 +169,7 @@ class Call:
             self._stream = ItemStream(self)
             self.ending.ended(self._stream)
         # Between items the time starts anew; how long the whole stream takes is its own affair.
-        self.deadline = NEVER if self.timeout_s is None else monotonic() + self.timeout_s
+        self.deadline = NEVER if self._item_timeout_s is None else monotonic() + self._item_timeout_s
         self._stream.put(Payload(encoding, body))
 
     def ended(self) -> None:

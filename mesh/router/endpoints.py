@@ -1,4 +1,4 @@
-"""What a full endpoint set changes in the set at hand. State, not history: the same set may come any number of times."""
+"""What a full endpoint set changes in the set at hand. State, not history: the same set may come again any time."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """The router of one deployment in one process: picks a replica for every call, holds back what has no room.
 
-Everything here runs on the loop that runs gRPC and nothing waits: a call is put into a session, into the queue, or ends.
+Everything here runs on the loop that runs gRPC and nothing waits: a call is put into a session or the queue, or ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import difflib
-from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from random import random
 from time import monotonic
 
@@ -22,6 +22,7 @@ from mesh.router.call import Call, ItemStream
 from mesh.router.candidate import Candidate
 from mesh.router.endpoints import Endpoint, compare
 from mesh.router.picker import Cost, pick
+from mesh.router.queue import Queue
 from mesh.router.room import ThreadRoom
 from mesh.router.session import Session
 from mesh.v1 import endpoint_pb2
@@ -54,12 +55,13 @@ class Router:
         self._open_channel = open_channel
         self._metadata = metadata
         self._keep_time = keep_time
-        self._gone: str | None = None  # why the deployment is not there
+        self._gone: Callable[[], errors.MeshError] | None = None  # why nothing can be called
         self._candidates: dict[str, Candidate] = {}
         self._list: list[Candidate] = []
         self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
         self._limits = DeploymentConfig()
-        self._queue: deque[Call] = deque()
+        self._queue = Queue()
+        self._is_closed = False
         self._picks = 0
         self._now_s = 0.0
 
@@ -83,33 +85,30 @@ class Router:
         """Put a call on its way; it ends in any case."""
         if call.is_over:
             return
-        self._set_deadline(call)
+        call.bound(self._limits.request_timeout_s)
         self._keep_time()
         if self._gone is not None:
-            call.end(errors.DeploymentNotFound(self._gone))
+            call.end(self._gone())
+            return
+        if call.parent is not None and call.parent.cancelled:
+            call.end(errors.RequestCancelled(f"{self.name}.{call.method} was called by a request that is cancelled"))
             return
         if self.methods and call.method not in self.methods:
             call.end(self.unknown_method(call.method))
             return
-        candidate = None if self._queue and not _chain(call) else self._pick(call)
+        candidate = None if self._queue and not self._reenters(call) else self._pick(call)
         if candidate is not None:
             candidate.open_session().open(call)
         elif call.waits or len(self._queue) < self._limits.max_queued_requests:
-            self._queue.append(call)
+            self._queue.put(call, reenters=self._reenters(call))
         else:
             call.end(
                 errors.RequestRejected(
-                    f"{self.name} is full: {len(self._queue)} requests wait already for one of {len(self._list)} replicas "
+                    f"{self.name} is full: {len(self._queue)} requests wait already for {len(self._list)} replicas "
                     f"(max_queued_requests={self._limits.max_queued_requests}, "
                     f"max_ongoing_requests={self._limits.max_ongoing_requests})"
                 )
             )
-
-    def _set_deadline(self, call: Call) -> None:
-        if call.timeout_s is None:
-            call.timeout_s = self._limits.request_timeout_s
-        if call.timeout_s is not None:
-            call.deadline = min(call.deadline, call.created_s + call.timeout_s)
 
     def unknown_method(self, method: str) -> errors.MethodNotFound:
         """The error for a method that the deployment does not have."""
@@ -136,15 +135,17 @@ class Router:
 
     def _drain_queue(self) -> None:
         """Send what waits, first come first served, as long as there is room."""
-        queue = self._queue
-        while queue:
-            call = queue[0]
-            if not call.is_over:
-                candidate = self._pick(call)
-                if candidate is None:
-                    return
-                candidate.open_session().open(call)
-            queue.popleft()
+        self._queue.drain(self._send)
+
+    def _send(self, call: Call) -> bool:
+        candidate = self._pick(call)
+        if candidate is None:
+            return False
+        candidate.open_session().open(call)
+        return True
+
+    def _reenters(self, call: Call) -> bool:
+        return any(replica_id in self._candidates for replica_id in _chain(call))
 
     # --- what comes from sessions
 
@@ -174,7 +175,7 @@ class Router:
     def cut(self, call: Call, session: Session) -> None:
         """A session ended while it held a call."""
         retry_on_death = self._limits.retry_on_death if call.retry_on_death is None else call.retry_on_death
-        if not session.was_sent(call.call_id) or (retry_on_death and not call.items_begun):
+        if self._is_closed or not session.was_sent(call.call_id) or (retry_on_death and not call.items_begun):
             self._again(call)
         else:
             call.end(
@@ -187,23 +188,23 @@ class Router:
     def _again(self, call: Call) -> None:
         """Route a call once more, before all that came after it."""
         if self._gone is not None:
-            call.end(errors.DeploymentNotFound(self._gone))
-            return
-        candidate = self._pick(call)
-        if candidate is None:
-            self._queue.appendleft(call)
-        else:
-            candidate.open_session().open(call)
+            call.end(self._gone())
+        elif not self._send(call):
+            self._queue.put(call, reenters=self._reenters(call))
 
     # --- what comes from the controller and from the clock
 
     def apply(self, endpoint_set: endpoint_pb2.EndpointSet) -> None:
         """Take over a full endpoint set."""
         if endpoint_set.deleted:
-            self._gone = endpoint_set.message or f"{self.application}/{self.name} does not exist"
+            message = endpoint_set.message or f"{self.application}/{self.name} does not exist"
+            self._gone = partial(errors.DeploymentNotFound, message)
         else:
             self._gone = None
+            is_first = self.config is None
             self.config = self._limits = DeploymentConfig.from_proto(endpoint_set.config)
+            for call in self._queue if is_first else ():
+                call.bound(self._limits.request_timeout_s)  # until now it had the default
             self.methods = tuple(method.name for method in endpoint_set.methods)
         change = compare(self._candidates, (Endpoint(e.replica_id, e.address) for e in endpoint_set.endpoints))
         for endpoint in change.added:
@@ -214,8 +215,7 @@ class Router:
                 self._leaving.add(session)
         self._list = list(self._candidates.values())
         if self._gone is not None:
-            while self._queue:
-                self._queue.popleft().end(errors.DeploymentNotFound(self._gone))
+            self._queue.end(self._gone)
         self._drain_queue()
 
     def tick(self, now_s: float) -> bool:
@@ -225,9 +225,7 @@ class Router:
             session.expire(now_s)
             busy = busy or bool(session.end.calls)
         if self._queue:
-            for call in [call for call in self._queue if call.deadline <= now_s]:
-                call.expire()
-            self._queue = deque(call for call in self._queue if not call.is_over)
+            self._queue.expire(now_s)
             self._drain_queue()
             busy = True
         return busy
@@ -241,9 +239,10 @@ class Router:
 
     def close(self) -> None:
         """End everything that is under way."""
-        self._gone = f"{self.application}/{self.name}: the connection to the mesh was closed"
-        while self._queue:
-            self._queue.popleft().end(errors.MeshUnavailable(self._gone))
+        message = f"{self.application}/{self.name}: the connection to the mesh was closed"
+        self._gone = partial(errors.MeshUnavailable, message)
+        self._is_closed = True
+        self._queue.end(self._gone)
         for session in self._sessions():
             self._close(session)
 

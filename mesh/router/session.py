@@ -33,8 +33,8 @@ class Session:
     calls are told.
     """
 
-    __slots__ = ("_carrier", "_channel", "_idle_since_s", "_on_batch", "_on_cut", "_sent_id", "_tasks", "_waiting", "end",
-                 "is_cut", "next_deadline", "replica_id", "reported_s")  # fmt: skip
+    __slots__ = ("_carrier", "_channel", "_idle_since_s", "_on_batch", "_on_cut", "_sent_id", "_tasks", "_waiting",
+                 "end", "is_cut", "next_deadline", "replica_id", "reported_s")  # fmt: skip
 
     def __init__(
         self,
@@ -123,6 +123,8 @@ class Session:
         take = self.end.take
         loop = asyncio.get_running_loop()
         try:
+            # A stream also takes batches while it has no connection; they would count as sent if there never is one.
+            await self._channel.channel_ready()
             while True:
                 batch = take()
                 if batch is None:
