@@ -246,7 +246,7 @@ class Supervisor:
     def _drain_on(self, ended: str) -> None:
         if ended == BRIDGE and CONTROLLER in self._tree:
             self._tree.signal(CONTROLLER, signal.SIGTERM)
-        elif CONTROLLER not in self._tree:
+        elif CONTROLLER not in self._tree and BRIDGE not in self._tree:
             self._end()
 
     # Time and output

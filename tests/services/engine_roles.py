@@ -51,17 +51,21 @@ async def _control(child: Child) -> int:
 
     async with EngineLauncher(child.engine_socket, on_exit) as launcher:
         listed = await launcher.list()
-        errors = {}
-        for process_id, changes in json.loads(os.environ.get(REPLICAS, "{}")).items():
-            if process_id not in listed:
-                try:
-                    await launcher.launch(_launch(process_id, changes))
-                except LaunchFailed as error:
-                    errors[process_id] = str(error)
+        wanted = json.loads(os.environ.get(REPLICAS, "{}")).items()
+        errors = {name: await _try(launcher, name, changes) for name, changes in wanted if name not in listed}
         report("controller", incarnation=child.incarnation, listed=listed, errors=errors)
         await told.wait()
-    report("drained")
+        report("drained", too_late=await _try(launcher, "too#late", {}))
     return 0
+
+
+async def _try(launcher: EngineLauncher, process_id: str, changes: dict[str, Any]) -> str:
+    """Launches a replica; returns why it cannot be, or an empty text."""
+    try:
+        await launcher.launch(_launch(process_id, changes))
+    except LaunchFailed as error:
+        return str(error)
+    return ""
 
 
 def _launch(process_id: str, changes: dict[str, Any]) -> pb.Launch:

@@ -147,7 +147,7 @@ def test_a_stop_drains_bridge_and_controller_first(start: Start, reports: Report
 
     engine.stop(drain=True)
 
-    reports.next("drained")
+    assert reports.next("drained")["too_late"] == "the mesh is being stopped"
     assert not engine.alive
     assert not os.path.exists(engine.run_directory)
 
