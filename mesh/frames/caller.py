@@ -85,8 +85,7 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             stream.closed = True
         if len(body) > FRAME_BYTES:
             flags |= PART
-            stream.items.append((encoding, body))
-            stream.started, stream.offset = True, FRAME_BYTES
+            stream.give_whole(encoding, body, sent_bytes=FRAME_BYTES)
             self._queue(stream)
         return flags, body[:FRAME_BYTES]
 
@@ -94,7 +93,7 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         """Give an item; it is held back while the replica has no credit for it."""
         stream = self._streams.get(call_id)
         if stream is not None and not stream.closed and not stream.closing:
-            stream.items.append((encoding, body))
+            stream.give(encoding, body)
             self._queue(stream)
 
     def half_close(self, call_id: int) -> None:

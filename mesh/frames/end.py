@@ -32,11 +32,14 @@ class SessionEnd(Generic[Call, Batch]):
         self._finished: deque[Batch] = deque()
 
     def writable(self, call_id: int) -> bool:
-        """An item given now would not be held back; False also for a call that has ended or is cancelled."""
+        """There is credit for an item; when there is not, ``credited`` tells the call that more has come.
+
+        False also for a call that has ended or was cancelled.
+        """
         stream = self._streams.get(call_id)
         if stream is None:
             return self._first_credit > 0 and call_id in self.calls
-        return stream.credit > 0 and not (stream.items or stream.closing or stream.closed)
+        return stream.writable
 
     def consumed(self, call_id: int, size_bytes: int) -> None:
         """An item of that size was taken by whoever asked for it: its credit goes back, in frames of half a window."""
@@ -48,7 +51,10 @@ class SessionEnd(Generic[Call, Batch]):
                 stream.owed = 0
 
     def give_credit(self, call_id: int, amount: int) -> None:
-        """Let the other end send items: ``amount`` in the units of :func:`item_cost`."""
+        """Let the other end send items: ``amount`` in the units of :func:`item_cost`, at first a window.
+
+        With less than half a window the call would stall: :meth:`consumed` gives back in frames of that size.
+        """
         if call_id in self.calls:
             self._credits[call_id] = self._credits.get(call_id, 0) + amount
 

@@ -145,8 +145,8 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
             self._put_end(call_id)
         elif len(body) > FRAME_BYTES:
             stream = self._streams[call_id] = Stream(call_id, 0)
-            stream.items.append((encoding, body))
-            stream.started = stream.is_result = True
+            stream.give_whole(encoding, body, sent_bytes=0)
+            stream.is_result = True
             self._queue(stream)
         else:
             self._replies.append((call_id, body, encoding))
@@ -160,7 +160,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         if stream.closed:
             return
         if stream.items or stream.credit <= 0 or len(body) > FRAME_BYTES:
-            stream.items.append((encoding, body))
+            stream.give(encoding, body)
             self._queue(stream)
         else:
             stream.credit -= item_cost(len(body))

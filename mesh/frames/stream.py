@@ -12,7 +12,7 @@ class Stream:
     """One call's payloads on their way out and the one on its way in. Most calls never need it."""
 
     __slots__ = ("call_id", "closed", "closing", "credit", "failure", "is_result", "items", "offset", "owed", "parts",
-                 "started")  # fmt: skip
+                 "started", "unpaid")  # fmt: skip
 
     def __init__(self, call_id: int, credit: int) -> None:
         self.call_id = call_id
@@ -20,12 +20,28 @@ class Stream:
         self.started = False  # the first of them has been paid for, or needs no credit
         self.offset = 0  # bytes of it that were sent
         self.credit = credit
+        self.unpaid = 0  # what the items will cost that are not paid for
         self.is_result = False  # the only one is the call's result: its last part is a reply frame
         self.closing = False  # a closing frame is due behind the items
         self.failure: ErrorDetail | None = None  # the closing frame says this
         self.closed = False  # nothing more is sent
         self.parts: list[bytes] = []  # what has arrived of a payload
         self.owed = 0  # credit for consumed items, not yet worth a frame
+
+    def give(self, encoding: int, payload: bytes) -> None:
+        """Send an item when its turn has come and there is credit."""
+        self.items.append((encoding, payload))
+        self.unpaid += item_cost(len(payload))
+
+    def give_whole(self, encoding: int, payload: bytes, sent_bytes: int) -> None:
+        """Send an argument or a result, which needs no credit, from ``sent_bytes`` on."""
+        self.items.append((encoding, payload))
+        self.started, self.offset = True, sent_bytes
+
+    @property
+    def writable(self) -> bool:
+        """There will be credit left when all items that were given are sent."""
+        return self.credit > self.unpaid and not (self.closing or self.closed)
 
     @property
     def ready(self) -> bool:
@@ -39,7 +55,9 @@ class Stream:
         encoding, payload = self.items[0]
         if not self.started:
             self.started = True
-            self.credit -= item_cost(len(payload))
+            cost = item_cost(len(payload))
+            self.credit -= cost
+            self.unpaid -= cost
         begin, self.offset = self.offset, self.offset + FRAME_BYTES
         if self.offset < len(payload):
             return encoding, payload[begin : self.offset], True
@@ -50,7 +68,7 @@ class Stream:
     def close(self) -> None:
         """Send nothing more, what waits included."""
         self.items.clear()
-        self.started, self.offset = False, 0
+        self.started, self.offset, self.unpaid = False, 0, 0
         self.closing, self.closed = False, True
 
     def whole(self, last: bytes) -> bytes:

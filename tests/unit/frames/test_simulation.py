@@ -19,7 +19,7 @@ from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
 SEEDS = 10_000
 GROUP = 500
-STEPS = 120
+STEPS = 200
 CONTROL_BYTES = 4096
 """What ids, credits and tags may add to a batch of full frames."""
 
@@ -38,7 +38,8 @@ class SimulatedCall:
         self.items_follow = session.chance(0.3)
         self.call_id = 0
         self.given: list[tuple[int, bytes]] = []
-        self.left_to_give = int(session.random() * 12) if self.items_follow else 0
+        self.bulky = session.chance(0.2)
+        self.left_to_give = int(session.random() * 25) if self.items_follow else 0
         self.half_closed = not self.items_follow
         self.wants_credit = False
         self.received = 0
@@ -61,6 +62,7 @@ class SimulatedCall:
     def replied(self, encoding: int, body: bytes) -> None:
         self._end("replied")
         assert self.work is not None
+        assert self.work.ending == "reply"
         assert (encoding, body) == self.work.result
 
     def item(self, encoding: int, body: bytes) -> None:
@@ -75,6 +77,7 @@ class SimulatedCall:
     def ended(self) -> None:
         self._end("ended")
         assert self.work is not None
+        assert self.work.ending == "end"
         assert self.received == len(self.work.sent), f"call {self.number} misses items"
 
     def failed(self, detail: ErrorDetail) -> None:
@@ -87,6 +90,7 @@ class SimulatedCall:
         self._tell()
         assert self.work is None, f"call {self.number} was rejected and ran"
         if not self.session.over and not self.given and self.session.chance(0.5):
+            self.half_closed = not self.items_follow
             self.open()  # once more, from inside the callback
         else:
             self.outcome = "rejected"
@@ -130,7 +134,7 @@ class SimulatedCall:
                 self.wants_credit = True
                 return False
             self.left_to_give -= 1
-            item = (1 + self.left_to_give % 2, self.session.payload(self.left_to_give))
+            item = (1 + self.left_to_give % 2, self.session.payload(self.left_to_give, self.bulky))
             self.given.append(item)
             caller.send_item(self.call_id, *item)
             return True
@@ -156,8 +160,10 @@ class SimulatedWork:
         self.call_id = call_id
         self.call = call
         self.ending = ("reply", "end", "error")[int(session.random() * 3)]
-        self.left_to_send = 0 if self.ending == "reply" else int(session.random() * 12)
+        self.bulky = session.chance(0.2)
+        self.left_to_send = 0 if self.ending == "reply" else int(session.random() * 25)
         self.late = session.chance(0.3)
+        self.attentive = call.items_follow and session.chance(0.5)
         self.patient = session.chance(0.7)
         self.stubborn = session.chance(0.5)
         self.sent: list[tuple[int, bytes]] = []
@@ -171,7 +177,7 @@ class SimulatedWork:
         self.unconsumed: deque[bytes] = deque()
         self.credit = 0
         if call.items_follow:
-            self.credit = WINDOW if session.chance(0.7) else 3000
+            self.credit = WINDOW if session.chance(0.7) else WINDOW // 2
             session.replica.give_credit(call_id, self.credit)
 
     def item(self, encoding: int, body: bytes) -> None:
@@ -212,12 +218,14 @@ class SimulatedWork:
             return False
         if self.late and not self.session.settling:
             return False
+        if self.attentive and not (self.no_more or self.cancelled_times):
+            return False
         if self.left_to_send and (self.stubborn or not self.cancelled_times):
             if self.patient and not self.cancelled_times and not replica.writable(self.call_id):
                 self.wants_credit = True
                 return False
             self.left_to_send -= 1
-            item = (1 + self.left_to_send % 2, self.session.payload(self.left_to_send))
+            item = (1 + self.left_to_send % 2, self.session.payload(self.left_to_send, self.bulky))
             if not self.cancelled_times:
                 self.sent.append(item)
             replica.send_item(self.call_id, *item)
@@ -252,16 +260,16 @@ class SimulatedSession:
         self.works: list[SimulatedWork] = []
         self.over = False
         self.settling = False
-        self.large = self.chance(0.2)
+        self.heavy = self.chance(0.06)
 
     def chance(self, probability: float) -> bool:
         return self.random() < probability
 
-    def payload(self, number: int) -> bytes:
-        dice = self.random()
-        if dice < 0.8:
+    def payload(self, number: int, bulky: bool = False) -> bytes:
+        dice = self.random() * 0.7 if self.heavy else self.random()
+        if dice > 0.15 and not bulky:
             return b"%d" % number * int(self.random() * 40)
-        if dice < 0.96 or not self.large:
+        if not self.heavy and dice > 0.001 or dice > 0.12:
             return MIDDLE[int(self.random() * len(MIDDLE))]
         return LARGE[int(self.random() * len(LARGE))]
 
@@ -285,7 +293,7 @@ class SimulatedSession:
             self.replica.reject(call_id)
             return None
         call.work = work = SimulatedWork(self, call_id, call)
-        if work.ending == "reply" and self.chance(0.3):
+        if work.ending == "reply" and not work.attentive and self.chance(0.3):
             work.finish()
             return work if self.chance(0.5) else None
         self.works.append(work)
@@ -293,8 +301,9 @@ class SimulatedSession:
 
     def run(self) -> None:
         cut_at = int(self.random() * STEPS) if self.chance(0.5) else STEPS
-        acts = (self.act_caller, self.act_caller, self.act_host, self.act_host, self.open, self.cancel,
-                self.send_request, self.deliver_request, self.send_response, self.deliver_response)  # fmt: skip
+        acts = (self.act_caller, self.act_caller, self.act_caller, self.act_host, self.act_host, self.act_host,
+                self.send_request, self.deliver_request, self.send_response, self.deliver_response,
+                self.open, self.cancel)  # fmt: skip
         for step in range(STEPS):
             if step == cut_at:
                 self.cut()
@@ -333,13 +342,18 @@ class SimulatedSession:
         if batch is None:
             return False
         self.requests.append(self._carried(batch, batch.open_payloads))
+        assert self.requests[-1], "a batch without a frame"
         return True
 
     def send_response(self) -> bool:
+        owed = self.replica.owes_batch
         batch = None if self.over else self.replica.take(len(self.works))
         if batch is None:
             return False
         self.responses.append(self._carried(batch, batch.reply_payloads))
+        if len(self.responses[-1]) < 8 and not owed:
+            frames = {field.name for field, _ in batch.ListFields()} - {"ongoing_elsewhere", "draining"}
+            assert frames, "a batch without a frame"
         return True
 
     def _carried(self, batch: Any, payloads: Any) -> bytes:
@@ -405,7 +419,7 @@ class SimulatedSession:
 def _tables(end: object) -> list[tuple[str, Any]]:
     """Whatever an end keeps, but the methods' names."""
     names = [name for kind in type(end).__mro__ for name in getattr(kind, "__slots__", ())]
-    tables = [(name, getattr(end, name)) for name in names if name not in ("_methods", "_new_methods")]
+    tables = [(name, getattr(end, name, None)) for name in names if name not in ("_methods", "_new_methods")]
     return [(name, table) for name, table in tables if isinstance(table, dict | list | deque | OrderedDict)]
 
 
