@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,14 +34,6 @@ node = Slow.bind()
 """
 
 
-@pytest.fixture(autouse=True)
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary directory for the meshes of one test, so that it sees no others; its path has to be short."""
-    with tempfile.TemporaryDirectory(prefix="mesh-e2e-", dir="/tmp") as directory:
-        monkeypatch.setenv("TMPDIR", directory)
-        yield Path(directory)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "slow.py").write_text(SLOW)
@@ -60,7 +50,7 @@ def _all_gone(processes: list[psutil.Process], within_s: float = 2) -> bool:
 
 
 def _run_directories(places: Path) -> list[Path]:
-    return list(places.glob("mesh-*/*/"))
+    return list(places.glob("*/"))
 
 
 def _status() -> dict[str, Any]:
@@ -106,7 +96,7 @@ def test_sigterm_lets_the_replicas_finish(folder: Path, places: Path) -> None:
         assert _run_directories(places) == []
 
 
-def test_run_ends_with_an_error_when_its_engine_is_killed(folder: Path) -> None:
+def test_run_ends_with_an_error_when_its_engine_is_killed(folder: Path, places: Path) -> None:
     with serving("slow:node", cwd=folder) as running:
         processes = _processes_of(running)
         engine = psutil.Process(_status()["engine_pid"])
@@ -115,6 +105,10 @@ def test_run_ends_with_an_error_when_its_engine_is_killed(folder: Path) -> None:
         assert ended.code == 1
         assert f"the engine (pid {engine.pid}) has ended" in ended.stderr
         assert _all_gone(processes)
+    (left,) = _run_directories(places)
+    with serving("slow:node", cwd=folder) as running:  # the next start sweeps what the killed engine could not
+        assert left not in _run_directories(places)
+        running.stop()
 
 
 def test_status_tells_the_replicas_and_their_pids(folder: Path) -> None:
