@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from mesh.client import ControllerClient
+from mesh.engine import places
 from mesh.errors import MeshUnavailable
 from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
@@ -66,6 +67,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._is_ticking = False  # the timer is the short one
         self._next_idle_look_s = 0.0
+        self._closing: asyncio.Task[None] | None = None
 
     def router(self, application: str, deployment: str) -> Router:
         """The router of a deployment, from any thread; it watches the endpoint set from now on."""
@@ -118,6 +120,9 @@ class Connection:
         self._is_ticking = any([router.tick(now_s) for router in routers])
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
+            if self.loop_thread is not None and not places.is_alive(self.run_directory):
+                self._closing = self.loop.create_task(self.close())  # what waits would wait in vain
+                return
             for router in routers:
                 router.close_idle(now_s, IDLE_SESSION_S)
         self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
@@ -165,6 +170,8 @@ def connection_to(run_directory: str) -> Connection:
         connection = _connections.get(run_directory)
         if connection is not None and not connection.is_closed:
             return connection
+        if not places.is_alive(run_directory):
+            raise MeshUnavailable(f"the mesh in {run_directory} has ended; run the graph again to get a handle to it")
         token = _read_token(run_directory)
         thread = LoopThread()
         connection = thread.run(_made_on_loop(run_directory, token, thread))

@@ -89,6 +89,11 @@ def living() -> list[LivingMesh]:
     return [mesh for mesh in found if mesh is not None]
 
 
+def is_alive(run_directory: str) -> bool:
+    """The engine of that mesh runs."""
+    return not _is_dead(Path(run_directory))
+
+
 def read_token(run_directory: str) -> str:
     """The token that every call to the processes of that mesh has to carry."""
     return (Path(run_directory) / _TOKEN).read_text()
