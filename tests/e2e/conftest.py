@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,9 +19,7 @@ import mesh
 from mesh.dag import DeploymentNode
 from mesh.engine.tree import adopt_orphans
 from tests.e2e.commands import wait_until
-from tests.e2e.running_mesh import GONE_WITHIN_S, RunningMesh
-
-Run = Callable[..., mesh.DeploymentHandle]
+from tests.e2e.running_mesh import GONE_WITHIN_S, Run, RunningMesh
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,7 +40,9 @@ def own_mesh(places: Path) -> Iterator[RunningMesh]:
     """The mesh of this process, with an HTTP bridge at a free port, until the end of the module."""
     mesh.start(http_options=mesh.HTTPOptions(port=0))
     running = RunningMesh.of_this_process()
+    _kept.append(running)
     yield running
+    _kept.clear()
     mesh.shutdown(drain=False)
     assert running.wait_gone() < GONE_WITHIN_S
     assert not running.run_directory.exists()
@@ -63,28 +63,28 @@ def run(own_mesh: RunningMesh) -> Iterator[Run]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(places: Path, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test: no process, socket, segment or run directory, but those of the module's own mesh."""
+def nothing_left(places: Path) -> Iterator[None]:
+    """After each test: no process, socket, segment or run directory, but those of the module's own empty mesh."""
     segments = _segments()
     yield
-    kept = request.getfixturevalue("own_mesh") if "own_mesh" in request.fixturenames else None
-    kept_processes = {"engine", "controller", "bridge"} if kept else set()
-    wait_until(lambda: _left_processes(kept) == [])
-    if kept is not None:
-        wait_until(lambda: kept.processes().keys() == kept_processes)
-        wait_until(lambda: not list(kept.run_directory.glob("r-*.sock")))
-    kept_directory = kept.run_directory.name if kept else None
-    directories = {path.name for path in places.glob("*/")} if places.exists() else set()
-    assert directories <= {kept_directory}, "a run directory was left"
+    wait_until(lambda: _left_processes() == [])
+    wait_until(lambda: all(kept.is_empty() for kept in _kept))
+    directories = set(places.glob("*/")) if places.exists() else set()
+    assert directories <= {kept.run_directory for kept in _kept}
     assert _segments() <= segments
 
 
-def _left_processes(kept: RunningMesh | None) -> list[psutil.Process]:
+_kept: list[RunningMesh] = []
+"""The mesh of the present module, when it has one."""
+
+
+def _left_processes() -> list[psutil.Process]:
     """The living processes below this one that do not belong to the mesh that is kept."""
     left = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and (kept is None or os.getsid(process.pid) != kept.engine_pid):
+            is_dead = process.status() == psutil.STATUS_ZOMBIE
+            if not is_dead and os.getsid(process.pid) not in {kept.engine_pid for kept in _kept}:
                 left.append(process)
         except (psutil.NoSuchProcess, ProcessLookupError):
             continue

@@ -17,9 +17,9 @@ Send = Callable[[str], Awaitable[Any]]
 class Load:
     """Sends calls with keys "0", "1", ... from this loop while it is open; leaving it waits for those under way::
 
-        async with Load(handle.work, at_a_time=32) as load:
-            await load.wait(lambda: len(load.answers) > 100)
-        assert not load.errors
+    async with Load(handle.work, at_a_time=32) as load:
+        await load.wait(lambda: len(load.answers) > 100)
+    assert not load.errors
     """
 
     def __init__(self, send: Send, at_a_time: int) -> None:

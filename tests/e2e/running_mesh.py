@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -12,6 +13,9 @@ import psutil
 
 import mesh
 from tests.e2e.commands import wait_until
+
+Run = Callable[..., mesh.DeploymentHandle]
+"""What the fixture ``run`` gives: :func:`mesh.run` for the time of one test."""
 
 GONE_WITHIN_S = 2.0
 """Seconds in which nothing of a mesh is left after its end, by whatever cause."""
@@ -57,6 +61,11 @@ class RunningMesh:
         """The unix sockets below the run directory that some process still holds."""
         table = Path("/proc/net/unix").read_text().splitlines()
         return [line.split()[-1] for line in table if str(self.run_directory) in line]
+
+    def is_empty(self) -> bool:
+        """It runs, and nothing is deployed on it."""
+        no_replicas = self.processes().keys() == {"engine", "controller", "bridge"}
+        return no_replicas and not list(self.run_directory.glob("r-*.sock"))
 
     def wait_gone(self) -> float:
         """Wait until no process and no socket is left; the seconds that it took."""

@@ -1,4 +1,4 @@
-"""What dies, and what of it is seen: replicas, controller, bridge, owner and engine are killed while they are needed."""
+"""What is seen of it when replicas, controller, bridge, owner and engine are killed while they are needed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ import pytest
 
 import mesh
 from mesh.errors import ReplicaDied
-from tests.e2e.commands import LIMIT_S, ROOT, wait_until
-from tests.e2e.conftest import Run
+from tests.e2e.commands import LIMIT_S, ROOT, run_python, wait_until
 from tests.e2e.load import Load
-from tests.e2e.running_mesh import GONE_WITHIN_S, RunningMesh, kill
+from tests.e2e.running_mesh import GONE_WITHIN_S, Run, RunningMesh, kill
 from tests.services.journal import Journal
 from tests.services.worker import Worker
 
@@ -184,27 +183,13 @@ def test_death_of_owner_and_engine_at_once_ends_everything_and_the_next_start_sw
 def _start_sweeps(run_directory: Path) -> None:
     """What a killed engine could not remove is removed by whatever mesh is started next."""
     assert run_directory.exists()
-    script = "import mesh; mesh.start(http_options=mesh.HTTPOptions(port=0))"
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=LIMIT_S, stderr=subprocess.DEVNULL)
+    ended = run_python("-c", "import mesh; mesh.start(http_options=mesh.HTTPOptions(port=0))")
+    assert ended.code == 0, ended.stderr
     assert not run_directory.exists()
 
 
-def test_calls_after_the_death_of_the_engine_fail_at_once(tmp_path: Path) -> None:
-    script = (
-        "import mesh, os, signal\n"
-        "from tests.services.worker import Worker\n"
-        "mesh.start(http_options=mesh.HTTPOptions(port=0))\n"
-        f"worker = mesh.run(Worker.bind({str(tmp_path / 'journal')!r}))\n"
-        "held = worker.work.remote('held', 60)\n"
-        "worker.work.remote('other').result()\n"
-        "os.kill(mesh.status().engine_pid, signal.SIGKILL)\n"
-        "for response in (held, worker.work.remote('late', 60)):\n"
-        "    try:\n"
-        "        response.result(30)\n"
-        "    except mesh.MeshError as error:\n"
-        "        print(type(error).__name__)\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S)
-    assert ended.stderr == ""
-    assert ended.stdout.split() == ["ReplicaDied", "MeshUnavailable"]
-    _start_sweeps(tmp_path)
+def test_calls_after_the_death_of_the_engine_fail_and_the_script_can_start_anew(journal: Journal) -> None:
+    ended = run_python("-m", "tests.services.bereaved_owner", str(journal.path))
+    assert ended.code == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout.split() == ["ReplicaDied", "MeshUnavailable", "2"]
