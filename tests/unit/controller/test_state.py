@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +83,17 @@ def test_a_revision_is_code_and_arguments(changes: dict[str, object]) -> None:
 
 def test_settings_are_no_part_of_the_revision() -> None:
     assert revision_key(replace(SPEC, config=DeploymentConfig(num_replicas=7))) == revision_key(SPEC)
+
+
+def test_the_drawing_in_the_documents_is_the_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "life_of_a_change.md").read_text()
+    drawn = set()
+    for before, after, events in re.findall(r"^ +([A-Z]+) --> ([A-Z]+): (.+)$", page, re.MULTILINE):
+        drawn |= {(before, event, after) for event in events.split(", ")}
+    table = {
+        (before.name, event.value, after.name)
+        for before, row in TRANSITIONS.items()
+        for event, after in row.items()
+        if after is not before
+    }
+    assert drawn == table
