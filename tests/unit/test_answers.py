@@ -40,9 +40,9 @@ def whole(value: object) -> tuple[int, dict[str, str], bytes]:
 class FakeRef(Attachable):
     """A call that ends when it is awaited."""
 
-    def __init__(self, outcome: object) -> None:
+    def __init__(self, outcome: object, *, ended: bool = False) -> None:
         self._outcome = outcome
-        self._ended = False
+        self._ended = ended
 
     def done(self) -> bool:
         return self._ended
@@ -278,9 +278,10 @@ async def test_an_answer_that_is_a_ref_is_its_value() -> None:
     assert decode_response(answer)[2] == b"text"
 
 
-async def test_a_ref_that_failed_raises_what_the_call_raised() -> None:
+@pytest.mark.parametrize("ended", [False, True], ids=["while it is awaited", "before"])
+async def test_a_ref_that_failed_raises_what_the_call_raised(ended: bool) -> None:
     with pytest.raises(ValueError, match=r"^the user's$"):
-        await answer_of([FakeRef(ValueError("the user's"))])
+        await answer_of([FakeRef(ValueError("the user's"), ended=ended)])
 
 
 # Drivers

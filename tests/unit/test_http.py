@@ -58,6 +58,7 @@ class Pieces:
         return self
 
     async def __anext__(self) -> bytes:
+        await asyncio.sleep(0)  # others run in between
         if self.taken == len(self._pieces):
             raise StopAsyncIteration
         self.taken += 1

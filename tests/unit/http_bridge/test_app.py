@@ -393,6 +393,13 @@ async def test_a_client_that_leaves_cancels_the_work(mesh: FakeMesh, browser: Br
     assert browser.sent == []
 
 
+async def test_nobody_listens_to_a_client_that_has_its_answer(mesh: FakeMesh, browser: Browser, at_once: None) -> None:
+    await mesh.serve("/", tell)
+    await browser.ask("/").end()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_long_call_is_listened_to_without_being_asked(mesh: FakeMesh, browser: Browser) -> None:
     await mesh.serve("/", hold)
     browser.ask("/").leave()
@@ -421,6 +428,28 @@ async def test_a_client_that_leaves_ends_a_stream(mesh: FakeMesh, browser: Brows
     await ended.wait()
     await browser.end()
     assert not browser.is_complete
+
+
+async def test_a_client_that_leaves_after_a_long_body_cancels_the_work(
+    mesh: FakeMesh, browser: Browser, at_once: None
+) -> None:
+    read, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def work(request: Request) -> None:
+        await request.body()
+        read.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    await mesh.serve("/", work)
+    browser.ask("/", "POST", body=b"x" * (INLINE_BODY_BYTES + 1), more_body=True).put(b"", more_body=False)
+    await read.wait()
+    browser.leave()
+    await browser.end()
+    assert cancelled.is_set()
+    assert browser.sent == []
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before the call", "after the call has begun"])
