@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
+from mesh.application_status import ApplicationStatus, Phase
 from mesh.client import ControllerClient
 from mesh.errors import DeployFailed
-from mesh.application_status import ApplicationStatus, Phase
 from mesh.v1 import controller_pb2 as pb
 
 FIRST_PROGRESS_S = 3.0
@@ -49,13 +49,14 @@ async def _statuses(
     """The application's status after every change from ``revision`` on, None when it is gone; shows progress."""
     statuses = client.watch_status()
     latest: ApplicationStatus | None = None
+    following: asyncio.Future[pb.Status] | None = None
     try:
         while True:
             following = asyncio.ensure_future(anext(statuses))
             while not (await asyncio.wait((following,), timeout=FIRST_PROGRESS_S))[0]:
                 if latest is not None:
                     show(_progress(latest))
-            status: pb.Status = following.result()
+            status = following.result()
             if status.revision < revision:
                 continue
             found = [application for application in status.applications if application.name == name]
@@ -64,6 +65,9 @@ async def _statuses(
     except StopAsyncIteration:
         return
     finally:
+        if following is not None:  # it may be waiting in the generator, which cannot be closed then
+            following.cancel()
+            await asyncio.wait((following,))
         await statuses.aclose()
 
 

@@ -47,6 +47,9 @@ def run(
             mesh.shutdown()
         except KeyboardInterrupt:
             mesh.shutdown(drain=False)
+        except BaseException:
+            mesh.shutdown(drain=False)
+            raise
 
 
 def _what_runs(status: MeshStatus, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,31 @@ def test_constructor_that_raises_is_shown_with_its_traceback(folder: Path) -> No
     assert "KeyError: 'sugar'" in ended.stderr
     assert "raise KeyError('sugar')" in ended.stderr
     assert "mesh/cli" not in ended.stderr
+    assert "the script has ended" not in ended.stderr
+
+
+def test_ctrl_c_while_a_constructor_runs_ends_quietly(folder: Path) -> None:
+    (folder / "building.py").write_text(
+        "import time\nfrom pathlib import Path\n\nimport mesh\n\n"
+        "@mesh.deployment\nclass Building:\n    def __init__(self):\n"
+        "        Path('begun').touch()\n        time.sleep(60)\n\n"
+        "node = Building.bind()\n"
+    )
+    process = subprocess.Popen(
+        [MESHCTL, "run", "building:node", "--port", "0"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until((folder / "begun").exists)
+        process.send_signal(signal.SIGINT)
+        printed = process.communicate(timeout=30)
+        assert (process.returncode, *printed) == (0, "", "")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("name", ["mesh", "types", "sidecar", "asyncio", "http_bridge"])
