@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Crossing:
     __slots__ = ("_items", "_loop", "_scheduled")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._loop = ref(loop)  # the table of crossings must not keep the loops of ended asyncio.run calls
         self._items: deque[tuple[Callable[..., object], Any]] = deque()
         self._scheduled = False
 
@@ -33,11 +33,17 @@ class Crossing:
         if not self._scheduled:
             self._scheduled = True
             try:
-                self._loop.call_soon_threadsafe(self._run)
+                self._wake_loop()
             except RuntimeError:
                 self._scheduled = False
                 self._items.clear()
                 raise
+
+    def _wake_loop(self) -> None:
+        loop = self._loop()
+        if loop is None:
+            raise RuntimeError("the event loop is gone")
+        loop.call_soon_threadsafe(self._run)
 
     def _run(self) -> None:
         # The flag falls before the deque is read: what is appended from now on is either read below or schedules anew.
@@ -45,7 +51,12 @@ class Crossing:
         items = self._items
         for _ in range(len(items)):
             function, argument = items.popleft()
-            function(argument)
+            try:
+                function(argument)
+            except Exception as error:  # the others of this tick must not be lost with it
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": f"{function!r} failed on its way between loops", "exception": error}
+                )
 
 
 _crossings: WeakKeyDictionary[asyncio.AbstractEventLoop, Crossing] = WeakKeyDictionary()

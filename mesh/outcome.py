@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mesh import errors
@@ -139,7 +140,7 @@ class Outcome:
             when(lambda: _set_done(future))
         else:
             crossing = crossing_to(loop)
-            when(lambda: crossing.put(_set_done, future))
+            when(lambda: _put(crossing, future))
         return future
 
     def wait_in_thread(self, timeout_s: float | None) -> Any:
@@ -157,6 +158,11 @@ class Outcome:
             if not in_time:
                 raise errors.DeadlineExceeded(f"{self.name} has not ended after {timeout_s} s; the call goes on")
         return self.value()
+
+
+def _put(crossing: Crossing, future: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the waiter's loop is closed: nobody is left to be told
+        crossing.put(_set_done, future)
 
 
 def _set_done(future: asyncio.Future[None]) -> None:

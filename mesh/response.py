@@ -66,12 +66,23 @@ class _OfCall(Attachable):
 
     __repr__ = __str__
 
+    def __format__(self, specification: str) -> str:
+        return self._no_value() if specification else str(self)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"{self._hint()}, then ask for {name!r}", name=name, obj=self)
+
     def _no_value(self, *_: object) -> NoReturn:
-        raise TypeError(
-            f"{self} is not the value itself: await it" + (" twice" if isinstance(self, DeploymentResponse) else "")
-        )
+        raise TypeError(self._hint())
+
+    def _hint(self) -> str:
+        twice = " twice" if isinstance(self, DeploymentResponse) else ""
+        return f"{self} is not the value itself: await it{twice}"
 
     __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
+    __setitem__ = __delitem__ = __reversed__ = __complex__ = __round__ = __divmod__ = __rdivmod__ = _no_value
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_value
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _no_value
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_value

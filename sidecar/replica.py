@@ -55,6 +55,7 @@ class Replica:
     def configure(self, config: DeploymentConfig) -> None:
         """Take over new settings; nothing restarts."""
         self.admission.limit = config.max_ongoing_requests
+        self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
         self._tell_owed()
 
     @contextmanager

@@ -20,10 +20,11 @@ class Turns:
 
     def __init__(self, name: str, count: int, overflow: int) -> None:
         self._name = name
+        self._count = count
         self._most_threads = count + overflow
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
-        self._free = count  # turns that nobody has
+        self._free = count  # turns that nobody has; below 0 when there are more of them out than there should be
         self._returning: deque[threading.Semaphore] = deque()  # jobs that want their turn back, first come first served
         self._idle: list[_Worker] = []  # the last one out is the first in, so the first thread stays the usual one
         self._threads = 0
@@ -33,11 +34,20 @@ class Turns:
         """Have ``job`` run when its turn comes, in the order of submission."""
         with self._lock:
             self._jobs.append(job)
-            if self._free:
+            self._give_turn()
+
+    def resize(self, count: int, overflow: int) -> None:
+        """Have another number of turns and threads from now on; what runs goes on."""
+        with self._lock:
+            self._free += count - self._count
+            self._count, self._most_threads = count, count + overflow
+            for _ in range(max(0, self._free)):
                 self._give_turn()
 
     def _give_turn(self) -> None:
         """Hand a free turn to a job that comes back, else to a thread for the next new job. Needs the lock."""
+        if self._free <= 0:
+            return
         if self._returning:
             self._free -= 1
             self._returning.popleft().release()
@@ -57,12 +67,11 @@ class Turns:
     def _next_job(self, worker: _Worker) -> Job | None:
         """The next job for a thread that has a turn; None takes the turn from it."""
         with self._lock:
-            if self._jobs and not self._returning:
+            if self._jobs and not self._returning and self._free >= 0:
                 return self._jobs.popleft()
             self._free += 1
             self._idle.append(worker)
-            if self._returning or self._jobs:
-                self._give_turn()
+            self._give_turn()
             return None
 
     @contextmanager
@@ -76,7 +85,7 @@ class Turns:
         finally:
             back = None
             with self._lock:
-                if self._free and not self._returning:
+                if self._free > 0 and not self._returning:
                     self._free -= 1
                 else:
                     back = threading.Semaphore(0)

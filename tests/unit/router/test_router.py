@@ -624,4 +624,3 @@ async def test_tick_says_whether_anything_is_under_way() -> None:
     replica.answer(b"x")
     await settle()
     assert not asking.router.tick(0.0)
-
