@@ -29,6 +29,7 @@ from mesh.engine.places import LivingMesh, living
 from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupportedYet
 from mesh.handle import DeploymentHandle
 from mesh.loops import LoopThread
+from mesh.reachable import wait_reachable
 from mesh.response import value_of
 from mesh.target import encode_target
 
@@ -90,6 +91,7 @@ def run(
     revision = connection.run(connection.client.apply(application))
     try:
         mesh.wait(rollout.wait_running(connection.client, name, revision, _show))
+        mesh.wait_reachable(application)
     except DeployFailed:
         if is_new:
             delete(name)
@@ -210,6 +212,13 @@ class _OwnedMesh:
             except BaseException:
                 future.cancel()
                 raise
+
+    def wait_reachable(self, application: Application) -> None:
+        """Wait until the bridge has heard of the application's route, so that the next line may send it a request."""
+        prefix, driver = application.spec.route_prefix, application.spec.driver
+        host, port = self.http_options.host, self.engine.port
+        if prefix and port and not self.wait(wait_reachable(host, port, prefix, driver)):
+            _show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
 
     @property
     def _thread(self) -> LoopThread:
