@@ -8,7 +8,7 @@ from typing import Protocol
 from mesh.frames import columns
 from mesh.frames.columns import ITEMS_FOLLOW, PART, OpenFrame
 from mesh.frames.end import SessionEnd
-from mesh.frames.limits import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD
+from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD
 from mesh.frames.stream import Stream
 from mesh.v1 import payload_pb2
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
@@ -71,7 +71,7 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             flags, body = self._open_stream(call_id, encoding, body, items_follow)
         self._opens.append((call_id, body, number, encoding, timeout_ms, request_id, context, flags))
         self._bytes += len(body) + len(context) + FRAME_OVERHEAD
-        if self._bytes >= BATCH_BYTES:
+        if self._bytes >= DIRECT_BYTES:
             self._finished.append(self._batch())
         return call_id
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 FRAME_BYTES = 256 * 1024
 """The most that one frame carries; a larger payload goes in parts."""
 BATCH_BYTES = 1024 * 1024
-"""A batch is closed when it holds this much."""
+"""A batch that holds this much is finished."""
+DIRECT_BYTES = BATCH_BYTES - FRAME_BYTES
+"""A batch in which frames that need no turn fill this much is finished; the rest is for the streams in turn."""
 WINDOW = 256 * 1024
 """Credit for the items of a call: what a replica may send ahead, and what a caller may after the first credit frame."""
 ITEM_OVERHEAD = 1024

@@ -7,7 +7,7 @@ from typing import Protocol
 from mesh.frames import columns
 from mesh.frames.columns import ITEMS_FOLLOW, PART, OpenFrame, ReplyFrame
 from mesh.frames.end import SessionEnd
-from mesh.frames.limits import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
+from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
 from mesh.frames.stream import Stream
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
@@ -203,7 +203,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
 
     def _count(self, size_bytes: int) -> None:
         self._bytes += size_bytes + FRAME_OVERHEAD
-        if self._bytes >= BATCH_BYTES:
+        if self._bytes >= DIRECT_BYTES:
             self._finished.append(self._batch())
 
     def take(self, ongoing_elsewhere: int) -> SessionResponse | None:

@@ -1,5 +1,7 @@
 """Both ends of a session joined in memory, 10,000 seeds: what holds for every call, however the session goes.
 
+All sizes are a 64th of the real ones, so that full batches, parts and spent windows are everyday things.
+
 The random parts are callers that open calls, give and consume items and cancel at any moment, a host that answers in
 every way at any moment, a carrier that delivers when it likes, and a cut. What the ends have promised is checked in
 the callbacks; when everything has ended, both ends must have forgotten everything.
@@ -13,19 +15,35 @@ from typing import Any
 
 import pytest
 
-from mesh.frames import BATCH_BYTES, FRAME_BYTES, WINDOW, CallerEnd, ReplicaEnd, item_cost
+from mesh.frames import CallerEnd, ReplicaEnd, caller, end, limits, replica, stream
+from mesh.frames.limits import item_cost
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
 SEEDS = 10_000
 GROUP = 500
 STEPS = 200
-CONTROL_BYTES = 4096
+FRAME_BYTES = limits.FRAME_BYTES // 64
+SIZES = {
+    "FRAME_BYTES": FRAME_BYTES,
+    "BATCH_BYTES": 4 * FRAME_BYTES,
+    "DIRECT_BYTES": 3 * FRAME_BYTES,
+    "WINDOW": FRAME_BYTES,
+    "ITEM_OVERHEAD": 16,
+}
+CONTROL_BYTES = 512
 """What ids, credits and tags may add to a batch of full frames."""
 
 _blobs = Random(0)
-MIDDLE = [_blobs.randbytes(_blobs.randint(8_000, 70_000)) for _ in range(12)]
-LARGE = [_blobs.randbytes(FRAME_BYTES + n) for n in (-1, 0, 1, 5, 90_000, FRAME_BYTES, 2 * FRAME_BYTES + 7, BATCH_BYTES)]
+MIDDLE = [_blobs.randbytes(_blobs.randint(100, FRAME_BYTES // 3)) for _ in range(20)]
+LARGE = [_blobs.randbytes(int(FRAME_BYTES * n) + m) for n in (1, 1.3, 2, 3, 8, 15) for m in (-1, 0, 1)]
+
+
+@pytest.fixture(autouse=True)
+def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (limits, stream, end, caller, replica):
+        for name in SIZES.keys() & vars(module).keys():
+            monkeypatch.setattr(module, name, SIZES[name])
 
 
 class SimulatedCall:
@@ -69,7 +87,7 @@ class SimulatedCall:
         self._tell()
         assert self.work is not None
         assert (encoding, body) == self.work.sent[self.received], f"call {self.number} got another item than was sent"
-        assert self.unconsumed_cost < WINDOW, f"call {self.number} got more than its window"
+        assert self.unconsumed_cost < limits.WINDOW, f"call {self.number} got more than its window"
         self.received += 1
         self.unconsumed.append(body)
         self.unconsumed_cost += item_cost(len(body))
@@ -177,7 +195,7 @@ class SimulatedWork:
         self.unconsumed: deque[bytes] = deque()
         self.credit = 0
         if call.items_follow:
-            self.credit = WINDOW if session.chance(0.7) else WINDOW // 2
+            self.credit = limits.WINDOW if session.chance(0.7) else limits.WINDOW // 2
             session.replica.give_credit(call_id, self.credit)
 
     def item(self, encoding: int, body: bytes) -> None:
@@ -260,16 +278,16 @@ class SimulatedSession:
         self.works: list[SimulatedWork] = []
         self.over = False
         self.settling = False
-        self.heavy = self.chance(0.06)
+        self.heavy = 0.1 if self.chance(0.5) else 0.02
 
     def chance(self, probability: float) -> bool:
         return self.random() < probability
 
     def payload(self, number: int, bulky: bool = False) -> bytes:
-        dice = self.random() * 0.7 if self.heavy else self.random()
-        if dice > 0.15 and not bulky:
+        dice = self.random()
+        if dice > 0.3 and not bulky:
             return b"%d" % number * int(self.random() * 40)
-        if not self.heavy and dice > 0.001 or dice > 0.12:
+        if dice > self.heavy:
             return MIDDLE[int(self.random() * len(MIDDLE))]
         return LARGE[int(self.random() * len(LARGE))]
 
@@ -302,12 +320,14 @@ class SimulatedSession:
     def run(self) -> None:
         cut_at = int(self.random() * STEPS) if self.chance(0.5) else STEPS
         acts = (self.act_caller, self.act_caller, self.act_caller, self.act_host, self.act_host, self.act_host,
-                self.send_request, self.deliver_request, self.send_response, self.deliver_response,
-                self.open, self.cancel)  # fmt: skip
+                self.open, self.cancel, self.deliver_request, self.deliver_response,
+                self.send_request, self.send_response)  # fmt: skip
+        sluggish = self.chance(0.3)
         for step in range(STEPS):
             if step == cut_at:
                 self.cut()
-            acts[int(self.random() * len(acts))]()
+            count = len(acts) - 2 if sluggish and step % 80 < 60 else len(acts)
+            acts[int(self.random() * count)]()
             if step == STEPS // 2 and self.chance(0.1):
                 self.replica.draining = True
         if self.chance(0.1):
@@ -316,7 +336,7 @@ class SimulatedSession:
         self.check()
 
     def open(self) -> None:
-        if len(self.calls) < 16 and not self.over:
+        if len(self.calls) < 20 and not self.over:
             call = SimulatedCall(self, len(self.calls))
             self.calls.append(call)
             call.open()
@@ -358,7 +378,7 @@ class SimulatedSession:
 
     def _carried(self, batch: Any, payloads: Any) -> bytes:
         data: bytes = batch.SerializeToString()
-        assert len(data) <= BATCH_BYTES + FRAME_BYTES + CONTROL_BYTES, f"a batch of {len(data)} bytes"
+        assert len(data) <= 5 * FRAME_BYTES + CONTROL_BYTES, f"a batch of {len(data)} bytes"
         if len(data) > FRAME_BYTES:
             assert all(len(payload) <= FRAME_BYTES for column in (payloads, batch.item_payloads) for payload in column)
         return data
@@ -411,9 +431,9 @@ class SimulatedSession:
             assert call.outcome != "cut" or self.over
         for work in self.works:
             assert work.over, f"the host of call {work.call.number} still waits"
-        for end in (self.caller, self.replica):
-            left = {name: table for name, table in _tables(end) if table}
-            assert not left, f"left over at the {type(end).__name__}: {left}"
+        for one in (self.caller, self.replica):
+            left = {name: table for name, table in _tables(one) if table}
+            assert not left, f"left over at the {type(one).__name__}: {left}"
 
 
 def _tables(end: object) -> list[tuple[str, Any]]:
