@@ -6,6 +6,7 @@ request) is left out of the pickle and travels beside it undecoded: see :class:`
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import traceback
@@ -25,6 +26,14 @@ BYTES: int = pb.ENCODING_BYTES
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 """The largest payload of one call or result."""
+MAX_ERROR_BYTES = 96 * 1024
+"""The largest pickled exception; a larger one arrives as its type name, message and traceback."""
+
+_LONGEST_MESSAGE = 4_000
+_LONGEST_TRACEBACK = 20_000  # its end: with four bytes a character the whole detail still fits into a frame
+_NOTE = "in the replica:\n"
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OUR_FOLDERS = tuple(os.path.join(_ROOT, package, "") for package in ("mesh", "sidecar", "http_bridge"))
 
 
 class Payload(NamedTuple):
@@ -215,21 +224,24 @@ _KINDS: dict[type[errors.MeshError], pb.ErrorKind] = {
 
 
 def encode_error(error: BaseException) -> pb.ErrorDetail:
-    """An exception with its type, attributes, message and the user's traceback."""
+    """An exception with its type, attributes, message and the user's traceback, small enough for one frame."""
     kind = type(error)
+    type_name, message = f"{kind.__module__}.{kind.__qualname__}", _message(error)
+    if isinstance(error, errors.UserCodeError):
+        type_name, message = error.type_name or type_name, Exception.__str__(error)
     detail = pb.ErrorDetail(
         kind=_KINDS.get(kind, pb.ERROR_KIND_USER),  # type: ignore[arg-type]
-        type_name=f"{kind.__module__}.{kind.__qualname__}",
-        message=str(error),
-        traceback=_traceback_text(error),
+        type_name=_sendable(type_name)[:_LONGEST_MESSAGE],
+        message=_sendable(message)[:_LONGEST_MESSAGE],
+        traceback=_sendable(_traceback_text(error))[-_LONGEST_TRACEBACK:],
     )
-    if isinstance(error, errors.UserCodeError):
-        detail.type_name, detail.message = error.type_name or detail.type_name, Exception.__str__(error)
     try:
-        detail.pickled = _encode((kind, error.args, error.__dict__ or None)).body
-        _rebuild(detail)
-    except Exception:
-        detail.pickled = b""
+        pickled = _encode(_taken_apart(error)).body
+        if len(pickled) <= MAX_ERROR_BYTES:
+            _rebuild(pickled)
+            detail.pickled = pickled
+    except Exception:  # noqa: S110 - it arrives as UserCodeError with what the detail says already
+        pass
     return detail
 
 
@@ -239,44 +251,72 @@ def decode_error(detail: pb.ErrorDetail) -> BaseException:
     The detail stays on it as ``__mesh_detail__``; the remote traceback is its last note.
     """
     try:
-        error = _rebuild(detail)
+        error = _rebuild(detail.pickled)
     except Exception:
         error = errors.UserCodeError(detail.message, detail.type_name, detail.traceback)
     if detail.traceback:
-        error.__notes__ = [f"in the replica:\n{detail.traceback.rstrip()}"]
-    error.__mesh_detail__ = detail  # type: ignore[attr-defined]
+        notes = [*getattr(error, "__notes__", ()), f"{_NOTE}{detail.traceback.rstrip()}"]
+        BaseException.__setattr__(error, "__notes__", notes)
+    BaseException.__setattr__(error, "__mesh_detail__", detail)
     return error
 
 
-def _rebuild(detail: pb.ErrorDetail) -> BaseException:
-    """By ``cls.__new__``, not by calling the class: constructors often take other arguments than ``args``."""
-    kind, args, attributes = pickle.loads(detail.pickled)
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<no message: str() of the exception raised {type(broken).__name__}>"
+
+
+def _sendable(text: str) -> str:
+    """The text without lone surrogates (undecodable file names have them), which protobuf refuses."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _taken_apart(error: BaseException) -> tuple[type[BaseException], tuple[Any, ...], dict[str, Any]]:
+    """Class, arguments and attributes, as the class of Python's own that it derives from sees them."""
+    _, args, *state = _python_class(type(error)).__reduce__(error)
+    attributes = dict(state[0]) if state and state[0] else {}
+    attributes.pop("__mesh_detail__", None)
+    if notes := [note for note in attributes.pop("__notes__", ()) if not str(note).startswith(_NOTE)]:
+        attributes["__notes__"] = notes
+    return type(error), args, attributes
+
+
+def _rebuild(pickled: bytes) -> BaseException:
+    """The exception again, without its class's own ``__init__``, which often takes other arguments than ``args``."""
+    kind, args, attributes = pickle.loads(pickled)
     error = kind.__new__(kind, *args)
     if not isinstance(error, BaseException):
         raise TypeError(f"{kind} is not an exception")
-    error.args = args
-    if attributes:
-        error.__dict__.update(attributes)
-    error.__dict__.pop("__mesh_detail__", None)
-    error.__dict__.pop("__notes__", None)
+    _python_class(kind).__init__(error, *args)
+    for name, value in attributes.items():
+        BaseException.__setattr__(error, name, value)  # a frozen dataclass may be an exception too
     str(error)
     return error
 
 
+def _python_class(kind: type[BaseException]) -> Any:
+    return next(cls for cls in kind.__mro__ if cls.__module__ == "builtins")
+
+
 def _traceback_text(error: BaseException) -> str:
-    """The traceback as Python prints it, from the first frame of user code on, or of an earlier replica as it came."""
+    """The traceback as Python prints it, with our frames left out; of an earlier replica as it came."""
     known = getattr(error, "__mesh_detail__", None)
     if known is not None and known.traceback:
         return str(known.traceback)
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith(_OUR_MODULES):
-        frames = frames.tb_next
-    if frames is None:
-        return ""
-    return "".join(traceback.format_exception(type(error), error, frames))
+    report = traceback.TracebackException.from_exception(error)
+    _trim(report)
+    return "".join(report.format()) if report.stack else ""
 
 
-_OUR_MODULES = ("mesh.", "sidecar.", "http_bridge.")
+def _trim(report: traceback.TracebackException) -> None:
+    report.stack = traceback.StackSummary.from_list(
+        [frame for frame in report.stack if not frame.filename.startswith(_OUR_FOLDERS)]
+    )
+    for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
+        if other is not None:
+            _trim(other)
 
 
 def unpicklable(value: object, why: str) -> NoReturn:
