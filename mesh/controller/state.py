@@ -129,7 +129,7 @@ class Replica:
     @property
     def live(self) -> bool:
         """It fills a place: it runs, or will."""
-        return self.state in (ReplicaState.STARTING, ReplicaState.RUNNING)
+        return self.state is _STARTING or self.state is _RUNNING
 
 
 @dataclass(frozen=True, slots=True)

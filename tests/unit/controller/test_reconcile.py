@@ -177,6 +177,15 @@ class TestFailedStart:
         mesh.passes(1000)
         assert mesh.launched == []
 
+    def test_a_failure_of_the_same_round_does_not_put_off_the_next(self, mesh: Mesh) -> None:
+        mesh.happens(Applied(application(deployment("A", 2))))
+        first, second = mesh.launched
+        mesh.say(ReplicaEvent.SAID_FAILED, first)
+        mesh.now_s += 0.09
+        mesh.say(ReplicaEvent.SAID_FAILED, second)
+        mesh.passes(0.01)
+        assert len(mesh.launched) == 2
+
     def test_the_traceback_is_shown_at_once(self, mesh: Mesh) -> None:
         mesh.happens(Applied(application(deployment("A"))))
         mesh.say(ReplicaEvent.SAID_FAILED, *mesh.launched, failure="ValueError: no model\nTraceback ...")
@@ -388,8 +397,10 @@ class TestRestart:
         (replica,) = mesh.ids("A")
         mesh.happens(Deleted("app"))
         self.restart(mesh, lambda name: True)
-        assert mesh.ids("A", ReplicaState.DRAINING) == [replica]
-        mesh.passes(6.0)
+        assert (mesh.ids("A", ReplicaState.DRAINING), mesh.killed) == ([replica], [])
+        mesh.passes(5.9)
+        assert mesh.killed == []
+        mesh.passes(0.1)
         assert mesh.killed == [replica]
 
     def test_what_was_given_up_stays_given_up(self, mesh: Mesh) -> None:

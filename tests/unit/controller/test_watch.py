@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 from mesh.controller.watch import Watch
+
+T = TypeVar("T")
 
 
 def watch() -> Watch[str, str]:
     return Watch(lambda known, key: f"no {key} among {sorted(known)}")
+
+
+async def soon(waiting: asyncio.Future[T]) -> T:
+    """What is waited for; an error instead of a test that hangs."""
+    return await asyncio.wait_for(waiting, 5)
 
 
 async def test_the_present_value_comes_first_and_later_ones_as_they_come() -> None:
@@ -19,7 +27,7 @@ async def test_the_present_value_comes_first_and_later_ones_as_they_come() -> No
     waiting = asyncio.ensure_future(anext(seen))
     await asyncio.sleep(0)
     values.publish({"a": "2"})
-    assert await waiting == "2"
+    assert await soon(waiting) == "2"
 
 
 async def test_a_slow_watcher_gets_the_latest_only() -> None:
@@ -44,7 +52,7 @@ async def test_a_change_of_another_key_is_not_seen() -> None:
         await asyncio.sleep(0)
     assert not waiting.done()
     values.publish({"b": "2"})
-    assert await waiting == "no a among ['b']"
+    assert await soon(waiting) == "no a among ['b']"
 
 
 async def test_watchers_do_not_hinder_each_other() -> None:
@@ -54,4 +62,4 @@ async def test_watchers_do_not_hinder_each_other() -> None:
     waiting = [asyncio.ensure_future(anext(seen)) for seen in watchers]
     await asyncio.sleep(0)
     values.publish({"a": "1"})
-    assert await asyncio.gather(*waiting) == ["1"] * 3
+    assert await soon(asyncio.gather(*waiting)) == ["1"] * 3
