@@ -77,10 +77,11 @@ def test_ctrl_c_ends_every_process_at_once(folder: Path, places: Path) -> None:
         wait_until((folder / "begun").exists)
         processes = _processes_of(running)
         assert len(processes) >= 5  # engine, controller, bridge, two replicas
-        ended = running.stop(signal.SIGINT)
+        running.process.send_signal(signal.SIGINT)
+        assert _all_gone(processes, within_s=2)
+        ended = running.ended()
         assert ended.code == 0, ended.stderr
         assert "Traceback" not in ended.stderr
-        assert _all_gone(processes)
         assert _run_directories(places) == []
         assert request.exception(timeout=30) is not None
 
@@ -117,7 +118,7 @@ def test_status_tells_the_replicas_and_their_pids(folder: Path) -> None:
         (application,) = _status()["applications"]
         (deployment,) = application["deployments"]
         assert (application["name"], application["route_prefix"]) == ("default", "/")
-        assert deployment["name"] == "Slow"
+        assert (deployment["name"], deployment["phase"]) == ("Slow", "RUNNING")
         assert [replica["state"] for replica in deployment["replicas"]] == ["RUNNING", "RUNNING"]
         assert {replica["pid"] for replica in deployment["replicas"]} <= {p.pid for p in _processes_of(running)}
         told = run_to_end(MESHCTL, "status").stdout
