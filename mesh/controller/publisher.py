@@ -32,10 +32,11 @@ class Publisher:
         """From now on the watchers see this state, stored under that revision."""
         if self.states.latest("") == (state, revision):
             return
-        self.states.publish({"": (state, revision)})
-        self.routes.publish({"": views.routes(state)})
-        self.orders.publish(views.orders(state))
+        # In this order: who sees that a deployment runs calls it at once, and who sees a route asks behind it.
         self._publish_endpoints(views.endpoint_sets(state, self._run_directory))
+        self.routes.publish({"": views.routes(state)})
+        self.states.publish({"": (state, revision)})
+        self.orders.publish(views.orders(state))
 
     def status(self, state: MeshState, revision: int) -> controller_pb2.Status:
         """A state as people see it now."""

@@ -200,8 +200,9 @@ class MeshState:
 
 
 def revision_key(spec: DeploymentSpec) -> str:
-    """What names the code and the constructor arguments of a deployment; its settings are left out."""
-    parts = (spec.import_path, spec.source_sha256, spec.target_blob, spec.init_blob, spec.version, repr(spec.runtime))
+    """What names the code of a deployment, its constructor's arguments, and the one setting that takes a start."""
+    code = (spec.import_path, spec.source_sha256, spec.target_blob, spec.init_blob, spec.version, repr(spec.runtime))
+    parts = (*code, str(spec.config.num_gpus))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -75,14 +75,15 @@ def test_draining_is_bounded(state: ReplicaState, kill_at_s: float) -> None:
         pytest.param({"version": "2"}, id="another version"),
         pytest.param({"runtime": Runtime("python", ("/b",), "/")}, id="another path to the code"),
         pytest.param({"import_path": "", "target_blob": "ab"}, id="pickled instead of imported"),
+        pytest.param({"config": DeploymentConfig(num_gpus=1)}, id="GPUs, which are given at the start of a process"),
     ],
 )
 def test_a_revision_is_code_and_arguments(changes: dict[str, object]) -> None:
     assert revision_key(replace(SPEC, **changes)) != revision_key(SPEC)
 
 
-def test_settings_are_no_part_of_the_revision() -> None:
-    assert revision_key(replace(SPEC, config=DeploymentConfig(num_replicas=7))) == revision_key(SPEC)
+def test_other_settings_are_no_part_of_the_revision() -> None:
+    assert revision_key(replace(SPEC, config=DeploymentConfig(num_replicas=7, threads=2))) == revision_key(SPEC)
 
 
 def test_the_drawing_in_the_documents_is_the_table() -> None:
