@@ -7,10 +7,11 @@ Response that :func:`run_response` runs as the ASGI application that it is; its 
 from __future__ import annotations
 
 import asyncio
+import copyreg
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Generator
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -133,6 +134,13 @@ def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes,
     message = HttpResponse.FromString(wire)
     headers = list(zip(message.header_names, message.header_values, strict=True))
     return message.status, headers, message.body, message.body_follows
+
+
+def _refuse_to_pickle(response: Response) -> NoReturn:
+    raise TypeError("it can only answer an HTTP request itself: a call by handle has to return what it would stream")
+
+
+copyreg.pickle(StreamingResponse, _refuse_to_pickle)
 
 
 def _is_plain(response: Response) -> bool:

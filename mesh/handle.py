@@ -20,7 +20,7 @@ from mesh.connect import Connection
 from mesh.context import current, turn
 from mesh.deadline import NEVER
 from mesh.gathering import Gathering
-from mesh.http import check_request
+from mesh.http import claim_request
 from mesh.outcome import Outcome, ResultFuture
 from mesh.payload import PICKLE, Payload, encode_call
 from mesh.response import ATTACHABLES, DeploymentResponse, Ref
@@ -160,7 +160,7 @@ class DeploymentHandle:
             if encoded.attached:
                 for value in encoded.attached:
                     if isinstance(value, HTTPConnection):
-                        check_request(value)
+                        claim_request(value)
                 connection.on_loop(Gathering(connection, call, encoded).start, None)
                 return
         except BaseException as error:

@@ -81,6 +81,7 @@ class WireRequest(Request):
         self._items = items
         self._read_bytes = 0
         self._ended = False
+        self._is_streamed = False
 
     def __getattr__(self, name: str) -> Any:
         if name not in _DECODED_FIELDS or "scope" in self.__dict__:
@@ -106,15 +107,28 @@ class WireRequest(Request):
     @property
     def max_body_bytes(self) -> int:
         """The most bytes of body that are read before :class:`mesh.errors.PayloadTooLarge` is raised."""
-        return self._max_body_bytes if self.scope else 0
+        assert self.scope is not None  # looking at it decodes
+        return self._max_body_bytes
+
+    @property
+    def _follows(self) -> bool:
+        return self._items is not None and not hasattr(self, "_body")
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body in pieces; a body that is being read to be handed on is waited for, not read twice."""
-        reading = self.__dict__.get(_READING)
-        if reading is not None:
-            await asyncio.shield(reading)
+        """The body in pieces; of a request that is handed on it is read whole first, for both readers."""
+        if self._follows:
+            if _WHOLE_BODY in self.__dict__:
+                await self.__dict__[_WHOLE_BODY].wait()
+            else:
+                self._is_streamed = True
         async for piece in super().stream():
             yield piece
+
+    async def body(self) -> bytes:
+        """The whole body. Any number may ask for it at once, also while the request is handed on."""
+        if self._follows and not self._is_streamed:
+            await _whole_body_of(self).wait()
+        return await super().body()
 
     async def is_disconnected(self) -> bool:
         """Whether nobody waits for the answer any more. Unlike Starlette's, it takes nothing from the body."""
@@ -141,30 +155,24 @@ class WireRequest(Request):
         return {"type": "http.request", "body": piece, "more_body": True}
 
 
-def check_request(connection: HTTPConnection) -> None:
-    """Raise :class:`mesh.errors.PayloadError` when ``connection`` cannot be handed on to another deployment."""
+def claim_request(connection: HTTPConnection) -> None:
+    """Say that ``connection`` will be handed on to another deployment, whoever else reads it from now on.
+
+    Raises :class:`mesh.errors.PayloadError` when that cannot be: it is a WebSocket, or its body is gone.
+    """
     if not isinstance(connection, Request):
         raise PayloadError(
             f"a {type(connection).__name__} cannot be handed on to another deployment; "
             "read it here and pass on what it said"
         )
-    if hasattr(connection, "_body") or _READING in connection.__dict__:
+    if hasattr(connection, "_body") or _WHOLE_BODY in connection.__dict__:
         return
-    if connection._stream_consumed or (isinstance(connection, WireRequest) and connection._read_bytes):
+    if connection._stream_consumed or (isinstance(connection, WireRequest) and connection._is_streamed):
         raise PayloadError(
             "the body of this request was read as a stream or a form and is gone, so the request cannot be handed on; "
             "call `await request.body()` first, or pass on what was read"
         )
-
-
-def _reduce_request(connection: HTTPConnection) -> tuple[Any, ...]:
-    check_request(connection)
-    return attached_value, (attach(connection),)
-
-
-copyreg.pickle(Request, _reduce_request)
-copyreg.pickle(WebSocket, _reduce_request)
-register_decoder(HTTP_REQUEST, decode_request)
+    _whole_body_of(connection)
 
 
 async def request_payload(request: Request) -> bytes:
@@ -173,35 +181,73 @@ async def request_payload(request: Request) -> bytes:
     Any Starlette request will do. Raises :class:`mesh.errors.PayloadError` when the body is gone, and
     :class:`mesh.errors.PayloadTooLarge` when it is over ``max_body_bytes``.
     """
-    check_request(request)
+    claim_request(request)
     if isinstance(request, WireRequest) and request._items is None:
         return request._wire
-    reading = request.__dict__.get(_READING)
-    if reading is None:
-        reading = asyncio.ensure_future(_read_whole(request))
-        reading.add_done_callback(lambda task: task.cancelled() or task.exception())
-        request.__dict__[_READING] = reading
-    wire: bytes = await asyncio.shield(reading)
-    return wire
-
-
-async def _read_whole(request: Request) -> bytes:
-    limit_bytes = request.max_body_bytes if isinstance(request, WireRequest) else DeploymentConfig().max_body_bytes
-    pieces: list[bytes] = []
-    size_bytes = 0
-    async for piece in Request.stream(request):
-        pieces.append(piece)
-        size_bytes += len(piece)
-        if size_bytes > limit_bytes:
-            raise too_large(limit_bytes)
-    body = request._body = b"".join(pieces)
+    if not hasattr(request, "_body"):
+        await _whole_body_of(request).wait()
     scope = request.scope
     root_path = scope.get("root_path", "")
     if isinstance(request, WireRequest):
         scope = {**scope, "path": request._whole_path}
     elif not scope["path"].startswith(root_path):
         scope = {**scope, "path": root_path + scope["path"]}
-    return encode_request(scope, root_path, body, body_follows=False, max_body_bytes=limit_bytes)
+    limit_bytes = _limit_bytes(request)
+    return encode_request(scope, root_path, request._body, body_follows=False, max_body_bytes=limit_bytes)
+
+
+class _WholeBody:
+    """The one reading of a body that any number wait for. It stops when nobody does, and goes on where it stopped."""
+
+    __slots__ = ("_pieces", "_request", "_task", "_waiters")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._pieces: list[bytes] = []
+        self._task: asyncio.Future[None] | None = None
+        self._waiters = 0
+
+    async def wait(self) -> None:
+        """Wait until ``request._body`` is there."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._read())
+        self._waiters += 1
+        try:
+            await asyncio.shield(self._task)
+        finally:
+            self._waiters -= 1
+            if not self._waiters and self._task is not None and not self._task.done():
+                self._task.cancel()
+                self._task = None
+
+    async def _read(self) -> None:
+        limit_bytes = _limit_bytes(self._request)
+        size_bytes = sum(map(len, self._pieces))
+        async for piece in Request.stream(self._request):
+            self._pieces.append(piece)
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                raise too_large(limit_bytes)
+        self._request._body = b"".join(self._pieces)
+
+
+def _whole_body_of(request: Request) -> _WholeBody:
+    whole: _WholeBody = request.__dict__.setdefault(_WHOLE_BODY, _WholeBody(request))
+    return whole
+
+
+def _limit_bytes(request: Request) -> int:
+    return request.max_body_bytes if isinstance(request, WireRequest) else DeploymentConfig().max_body_bytes
+
+
+def _reduce_request(connection: HTTPConnection) -> tuple[Any, ...]:
+    claim_request(connection)
+    return attached_value, (attach(connection),)
+
+
+copyreg.pickle(Request, _reduce_request)
+copyreg.pickle(WebSocket, _reduce_request)
+register_decoder(HTTP_REQUEST, decode_request)
 
 
 def too_large(limit_bytes: int) -> PayloadTooLarge:
@@ -230,7 +276,7 @@ def _scope_of(message: HttpRequest) -> dict[str, Any]:
 ASGI_VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
 """What every ASGI scope of ours says of itself; from 2.4 on Starlette needs no task that listens for the client."""
 
-_READING: Final = "_mesh_reading"
+_WHOLE_BODY: Final = "_mesh_whole_body"
 _DECODED_FIELDS: Final = frozenset(
     ("scope", "_receive", "_send", "_stream_consumed", "_is_disconnected", "_form", "_body")
 )

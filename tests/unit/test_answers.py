@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from mesh.answers import answer_of, decode_response, encode_answer, json_answer, run_response
 from mesh.errors import PayloadError
 from mesh.http import decode_request, encode_request
-from mesh.payload import Attachable
+from mesh.payload import Attachable, encode_result
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -261,6 +261,11 @@ async def test_a_generator_streams(items: Callable[[], Any]) -> None:
     head, *pieces = await pieces_of(running(items()))
     assert (b"content-type", TEXT.encode()) in decode_response(head)[1]
     assert pieces == [b"text", b"bytes", b'{"n":1}\n', b""]
+
+
+def test_a_stream_is_no_result_of_a_call_by_handle() -> None:
+    with pytest.raises(PayloadError, match="StreamingResponse: it can only answer an HTTP request itself"):
+        encode_result(StreamingResponse(iter(())), ())
 
 
 # Refs

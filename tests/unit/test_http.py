@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from mesh import payload
 from mesh.context import RequestContext, current
 from mesh.errors import PayloadError, PayloadTooLarge
-from mesh.http import WireRequest, check_request, decode_request, empty_request, encode_request, request_payload
+from mesh.http import WireRequest, claim_request, decode_request, empty_request, encode_request, request_payload
 
 LIMIT_BYTES = 1000
 
@@ -53,6 +53,7 @@ class Pieces:
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = list(pieces)
         self.taken = 0
+        self.begun = asyncio.Event()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -62,6 +63,7 @@ class Pieces:
         if self.taken == len(self._pieces):
             raise StopAsyncIteration
         self.taken += 1
+        self.begun.set()
         return self._pieces[self.taken - 1]
 
 
@@ -215,6 +217,32 @@ async def test_reading_while_it_is_handed_on_reads_it_once() -> None:
     assert body == b"onetwo" == await decode_request(wire).body()
 
 
+@pytest.mark.parametrize("read", [Request.body, Request.form], ids=["body", "form"])
+async def test_reading_right_after_it_was_handed_on_reads_it_once(read: Any) -> None:
+    request = streamed_request(b"a=", b"1")
+    claim_request(request)
+    handed_on = asyncio.ensure_future(request_payload(request))  # not begun when the next line reads
+    await getattr(request, read.__name__)()
+    assert await request.body() == b"a=1" == await decode_request(await handed_on).body()
+
+
+async def test_any_number_may_ask_for_the_body_at_once() -> None:
+    request = streamed_request(b"one", b"two")
+    assert await asyncio.gather(request.body(), request.body()) == [b"onetwo", b"onetwo"]
+
+
+async def test_a_reading_that_nobody_waits_for_stops_and_goes_on_later() -> None:
+    request = streamed_request(b"one", b"two", b"three")
+    waiting = asyncio.ensure_future(request_payload(request))
+    await request._items.begun.wait()  # type: ignore[union-attr]
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert request._items.taken < 3  # type: ignore[union-attr]
+    assert await request.body() == b"onetwothree"
+
+
 async def test_one_who_stops_waiting_does_not_stop_the_other() -> None:
     request = streamed_request(b"one", b"two")
     first = asyncio.ensure_future(request_payload(request))
@@ -238,7 +266,7 @@ async def test_a_body_that_is_gone_cannot_be_handed_on() -> None:
     await anext(begun.stream())
     for request in (streamed, read_as_form, begun):
         with pytest.raises(PayloadError, match="read as a stream or a form and is gone"):
-            check_request(request)
+            claim_request(request)
         with pytest.raises(PayloadError, match="is gone"):
             await request_payload(request)
 
@@ -261,7 +289,7 @@ def test_a_websocket_cannot_be_handed_on() -> None:
 
     socket = WebSocket({"type": "websocket", "path": "/"}, never, never)
     with pytest.raises(PayloadError, match="WebSocket cannot be handed on"):
-        check_request(socket)
+        claim_request(socket)
 
 
 @pytest.mark.parametrize("kind", ["wire", "foreign"])
