@@ -1,0 +1,36 @@
+"""Deployments whose constructors raise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mesh
+from tests.e2e.commands import wait_until
+from tests.services.journal import Journal
+
+
+@mesh.deployment(name="Service")
+class Failing:
+    """Raises when it is made; from the second try on only after ``go_on`` exists."""
+
+    def __init__(self, journal: Path, go_on: Path) -> None:
+        tries = Journal(journal)
+        tries.write("try")
+        if len(tries.keys("try")) > 1:
+            wait_until(go_on.exists)
+        raise LookupError("no model under that name")
+
+
+@mesh.deployment(name="Recovering")
+class Recovering:
+    """Raises twice when it is made; the third try succeeds."""
+
+    def __init__(self, journal: Path) -> None:
+        tries = Journal(journal)
+        tries.write("try")
+        if len(tries.keys("try")) < 3:
+            raise LookupError("not there yet")
+
+    def ready(self) -> bool:
+        """It answers."""
+        return True
