@@ -12,6 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -117,7 +118,7 @@ class Connection:
     def _tick(self) -> None:
         now_s = monotonic()
         routers = list(self._routers.values())
-        self._is_ticking = any([router.tick(now_s) for router in routers])
+        self._is_ticking = any([router.tick(now_s) for router in routers])  # noqa: C419 - every one has its tick
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
             if self.loop_thread is not None and not places.is_alive(self.run_directory):
@@ -225,6 +226,8 @@ def _forget_in_fork() -> None:
     """gRPC does not survive a fork: a child of the user's making has no connection, and says so when it calls."""
     global _forked
     _forked = bool(_connections)
+    for connection in _connections.values():
+        connection.is_closed = True  # handles know it, too
     _connections.clear()
     use(None)
 
@@ -243,7 +246,5 @@ def was_forked() -> bool:
 def _close_all() -> None:
     for connection in list(_connections.values()):
         if connection.loop_thread is not None:
-            try:
+            with suppress(Exception):  # the process ends; what cannot be closed now ends with it
                 disconnect(connection)
-            except Exception:  # noqa: S110 - the process ends; what cannot be closed now ends with it
-                pass
