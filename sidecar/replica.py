@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -16,6 +16,8 @@ from sidecar.user_code import UserCode
 
 SWEEP_S = 0.02
 """How often deadlines are looked at while there are any."""
+LAST_ANSWERS_S = 5.0
+"""How long a replica that drains waits for cancelled calls to end, and for callers to take the last answers."""
 OVERFLOW_THREADS = 16
 """Threads beside ``max_ongoing_requests`` for plain methods that wait for other calls."""
 
@@ -35,7 +37,8 @@ class Replica:
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._next_deadline = float("inf")
-        self._idle = asyncio.Event()
+        self._fewer = asyncio.Event()
+        """There is no call left, or one session less."""
 
     async def build(self) -> None:
         """Build the user's object on the turn. Raises what :meth:`UserCode.build` raises."""
@@ -69,6 +72,7 @@ class Replica:
         finally:
             self._sessions.discard(session)
             self._owed.discard(session)
+            self._fewer.set()
 
     def owe_batch(self, session: ReplicaSession) -> None:
         """A call of that session was rejected: it is told when there is room again."""
@@ -80,7 +84,7 @@ class Replica:
         if self._owed:
             self._tell_owed()
         if not self.admission.ongoing:
-            self._idle.set()
+            self._fewer.set()
 
     def _tell_owed(self) -> None:
         if self.admission.has_room:
@@ -112,16 +116,19 @@ class Replica:
         self.admission.draining = True
         for session in self._sessions:
             session.drain()
-        if not await self._wait_idle(timeout_s):
+        if not await self._wait(lambda: self.admission.ongoing == 0, timeout_s):
             for work in [work for session in self._sessions for work in session.work.values()]:
                 work.cancelled()
-            await self._wait_idle(1.0)
+            await self._wait(lambda: self.admission.ongoing == 0, LAST_ANSWERS_S)
+        await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)
 
-    async def _wait_idle(self, timeout_s: float) -> bool:
-        self._idle.clear()
-        if self.admission.ongoing:
-            try:
-                await asyncio.wait_for(self._idle.wait(), timeout_s)
-            except TimeoutError:
-                return False
+    async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for a condition on calls and sessions; False when it took too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._fewer.clear()
+                    await self._fewer.wait()
+        except TimeoutError:
+            return False
         return True

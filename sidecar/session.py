@@ -35,11 +35,14 @@ class ReplicaSession:
         self._replica = replica
         self._stream = stream
         self._waiting: asyncio.Future[None] | None = None
-        self._is_draining = False
         self._wire = encode_call_context("", (replica.replica_id,), "")
 
     async def run(self) -> None:
-        """Read and write until the caller has closed the session, or the replica has drained."""
+        """Read and write until the caller has closed the session.
+
+        It is never closed from here, not by draining either: a call that is on its way would find no answer, and its
+        caller could not know that it was not begun.
+        """
         reading = self.loop.create_task(self._read())
         writing = self.loop.create_task(self._write())
         try:
@@ -61,8 +64,6 @@ class ReplicaSession:
             batch = self.end.take(self._replica.admission.ongoing - len(self.work))
             if batch is not None:
                 await self._stream.write(batch.SerializeToString())
-            elif self._is_draining and not self.work:
-                return
             else:
                 self._waiting = self.loop.create_future()
                 await self._waiting
@@ -153,11 +154,8 @@ class ReplicaSession:
         """The user's code for a call has ended: its slot is free."""
         del self.work[call_id]
         self._replica.left()
-        if self._is_draining:
-            self.wake()
 
     def drain(self) -> None:
-        """Take nothing new; the stream ends when what was begun is answered."""
-        self._is_draining = True
+        """Take nothing new, and say so; the caller closes the session when all its calls are answered."""
         self.end.draining = self.end.owes_batch = True
         self.wake()

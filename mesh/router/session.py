@@ -145,6 +145,8 @@ class Session:
                 self.reported_s = monotonic()
                 receive(from_string(data))
                 self._on_batch()
+                if self.end.draining and not self.end.calls:
+                    break  # all is answered, and the replica waits for that to be known
         except _BROKEN as error:
             self._cut(error)
         finally:
