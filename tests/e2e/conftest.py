@@ -64,14 +64,13 @@ def run(own_mesh: RunningMesh) -> Iterator[Run]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(places: Path) -> Iterator[None]:
-    """After each test: no process, socket, segment or run directory, but those of the module's own empty mesh."""
-    segments = _segments()
+    """After each test: no process, socket or run directory, but those of the module's own empty mesh."""
     yield
     wait_until(lambda: _left_processes() == [])
     wait_until(lambda: all(kept.is_empty() for kept in _kept))
     directories = set(places.glob("*/")) if places.exists() else set()
     assert directories <= {kept.run_directory for kept in _kept}
-    assert _segments() <= segments
+    assert not [path for path in _sockets(places) if not any(path.is_relative_to(kept.run_directory) for kept in _kept)]
 
 
 _kept: list[RunningMesh] = []
@@ -91,5 +90,8 @@ def _left_processes() -> list[psutil.Process]:
     return left
 
 
-def _segments() -> set[str]:
-    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+def _sockets(places: Path) -> list[Path]:
+    """The unix sockets there that some process still holds."""
+    words = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    paths = [Path(line[7]) for line in words if len(line) > 7]
+    return [path for path in paths if path.is_relative_to(places)]
