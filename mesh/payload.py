@@ -235,6 +235,8 @@ def encode_error(error: BaseException) -> pb.ErrorDetail:
         message=_sendable(message)[:_LONGEST_MESSAGE],
         traceback=_sendable(_traceback_text(error))[-_LONGEST_TRACEBACK:],
     )
+    if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
+        return detail  # SystemExit and its like are the user's errors: they must not end whoever waits, or its loop
     try:
         pickled = _encode(_taken_apart(error)).body
         if len(pickled) <= MAX_ERROR_BYTES:

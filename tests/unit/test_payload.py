@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import subprocess
 import sys
@@ -182,6 +183,14 @@ class HoldsALock(Exception):
         self.lock = threading.Lock()
 
 
+class NeedsTwo(Exception):
+    def __new__(cls, one: str, two: str) -> NeedsTwo:
+        return super().__new__(cls, one, two)
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
 class Leave(SystemExit):
     pass
 
@@ -200,10 +209,6 @@ def test_an_exception_keeps_type_attributes_and_message_whatever_its_constructor
         FileNotFoundError(2, "No such file or directory", "here.txt"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
         ModuleNotFoundError("No module named 'x'", name="x"),
-        StopIteration("value"),
-        SystemExit(3),
-        Leave("bye"),
-        KeyboardInterrupt(),
         FrozenError("thawed"),
         ExceptionGroup("many", [ValueError(1), TypeError(2)]),
         errors.RequestRejected("no room"),
@@ -222,17 +227,30 @@ def test_exceptions_of_every_kind_arrive_as_they_were(error: BaseException) -> N
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(HoldsALock("held"), "held"), (Unprintable(), "no message")],
-    ids=["an attribute that does not pickle", "a str() that raises"],
+    [(HoldsALock("held"), "held"), (Unprintable(), "no message"), (NeedsTwo("a", "b"), "ab")],
+    ids=["an attribute that does not pickle", "a str() that raises", "a __new__ that takes other arguments"],
 )
 def test_what_cannot_be_rebuilt_arrives_as_user_code_error_with_type_message_and_traceback(
     error: Exception, message: str
 ) -> None:
     arrived = _over_a_hop(_raised(error))
+    assert payload.encode_error(error).pickled == b""
     assert isinstance(arrived, errors.UserCodeError)
     assert arrived.type_name == f"{type(error).__module__}.{type(error).__qualname__}"
     assert message in str(arrived)
     assert type(error).__name__ in arrived.remote_traceback
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), Leave(3), KeyboardInterrupt(3), asyncio.CancelledError(3), StopIteration(3), StopAsyncIteration(3)],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_would_end_the_callers_process_task_or_loop_is_an_error_of_user_code(error: BaseException) -> None:
+    arrived = _over_a_hop(_raised(error))
+    assert isinstance(arrived, errors.UserCodeError)
+    assert arrived.type_name.endswith(type(error).__name__)
+    assert str(arrived).endswith(": 3")
 
 
 def test_an_exception_of_any_size_fits_into_a_frame() -> None:
