@@ -143,7 +143,7 @@ def _is_dead(path: Path) -> bool:
     except FileNotFoundError:
         return True
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask at once do not mistake each other for it
     except BlockingIOError:
         return False
     finally:
