@@ -263,6 +263,18 @@ def decode_error(detail: pb.ErrorDetail) -> BaseException:
     return error
 
 
+def describe_error(detail: pb.ErrorDetail) -> errors.MeshError:
+    """As :func:`decode_error`, for a process that must not unpickle: the mesh's own classes, else ``UserCodeError``."""
+    module, _, name = detail.type_name.rpartition(".")
+    kind = getattr(errors, name, None) if module == errors.__name__ else None
+    if isinstance(kind, type) and issubclass(kind, errors.MeshError):
+        error = kind(detail.message)
+    else:
+        error = errors.UserCodeError(detail.message, detail.type_name, detail.traceback)
+    error.__mesh_detail__ = detail  # type: ignore[attr-defined]
+    return error
+
+
 def _message(error: BaseException) -> str:
     try:
         return str(error)
