@@ -228,8 +228,9 @@ def test_half_closing_keeps_the_credit_of_the_answer(session: Session) -> None:
     assert [name for name, *_ in call.told] == ["item", "item", "item"]
 
 
-def test_nothing_goes_out_for_a_call_that_did_not_say_that_items_follow(session: Session) -> None:
-    call_id, _ = session.open()
+@pytest.mark.parametrize("size", [4, 2 * FRAME_BYTES], ids=["small arguments", "large arguments"])
+def test_nothing_goes_out_for_a_call_that_did_not_say_that_items_follow(session: Session, size: int) -> None:
+    call_id, _ = session.open(b"x" * size)
     session.to_replica()
     session.replica.send_item(call_id, 1, b"item")
     session.to_caller()
