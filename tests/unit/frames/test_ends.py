@@ -235,8 +235,8 @@ def test_nothing_goes_out_for_a_call_that_did_not_say_that_items_follow(session:
     session.replica.send_item(call_id, 1, b"item")
     session.to_caller()
     session.caller.consumed(call_id, 4)
-    session.caller.send_item(call_id, 1, b"item")
     session.caller.half_close(call_id)
+    session.caller.send_item(call_id, 1, b"item")
     assert not session.caller.writable(call_id)
     assert session.caller.take() is None
 
