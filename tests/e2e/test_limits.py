@@ -166,7 +166,7 @@ async def test_def_keeps_its_slot_until_it_has_ended(run: Run, journal: Journal,
     with pytest.raises(DeadlineExceeded):
         await sleeper.options(timeout_s=0.5).wait_for("late", gate)
     with pytest.raises(DeadlineExceeded, match="waiting for a replica with room"):
-        await sleeper.options(timeout_s=0.5).sleep("no room", 0)
+        await sleeper.options(timeout_s=0.5).sleep("no-room", 0)
     assert journal.keys("begun") == ["late"]
     gate.touch()
     assert await sleeper.sleep("next", 0) == "next"
@@ -176,7 +176,7 @@ async def test_def_keeps_its_slot_until_it_has_ended(run: Run, journal: Journal,
 async def test_call_that_is_cancelled_before_its_turn_is_never_begun(
     run: Run, journal: Journal, tmp_path: Path
 ) -> None:
-    sleeper = run(Sleeper.options(max_ongoing_requests=5).bind(journal.path))
+    sleeper = run(Sleeper.options(max_ongoing_requests=2).bind(journal.path))
     gate = tmp_path / "gate"
     first = sleeper.wait_for.remote("first", gate)
     await _until(lambda: journal.keys("begun") == ["first"])
@@ -185,10 +185,11 @@ async def test_call_that_is_cancelled_before_its_turn_is_never_begun(
     with pytest.raises(RequestCancelled):
         await second
     assert second.cancelled()
+    assert await sleeper.sleep("in-its-place", 0) == "in-its-place"
     gate.touch()
     assert await (await first) == "first"
-    assert await sleeper.sleep("next", 0) == "next"
-    assert journal.keys("begun") == ["first", "next"]
+    assert await sleeper.wait_for("last", gate) == "last"
+    assert journal.keys("begun") == ["first", "in-its-place", "last"]
 
 
 async def test_cancelled_task_cancels_the_call_and_all_below(run: Run, journal: Journal) -> None:
