@@ -13,8 +13,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, NoReturn
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Message
 
 from mesh.errors import PayloadError
@@ -75,6 +76,11 @@ def stream_answer(items: AsyncIterable[object] | Generator[object, None, None]) 
 def encode_response(response: Response) -> bytes:
     """A serialized ``HttpResponse`` for a Response whose body is at hand."""
     return _encode_head(response.status_code, response.raw_headers, bytes(response.body), body_follows=False)
+
+
+def encode_refusal(refusal: HTTPException) -> bytes:
+    """A serialized ``HttpResponse`` for an exception that says itself what answer it wants to be."""
+    return encode_response(PlainTextResponse(refusal.detail, refusal.status_code, refusal.headers))
 
 
 def encode_whole(status: int, content_type: bytes, body: bytes) -> bytes:

@@ -16,7 +16,7 @@ from mesh import errors
 from mesh.connect import Connection
 from mesh.context import turn
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode
+from mesh.payload import Payload, decode, decode_error
 from mesh.router.call import Call, ItemStream
 
 Result = Payload | ItemStream | BaseException
@@ -26,6 +26,7 @@ class ResultFuture(asyncio.Future[Any]):
     """The result of ``await handle.method(x)``, on the loop of whoever called; cancelling it cancels the call."""
 
     call: Call
+    read_error = staticmethod(decode_error)
     _connection: Connection
     _crossing: Crossing | None
 
@@ -67,6 +68,7 @@ class Outcome:
                  "is_ended", "is_routed", "name")  # fmt: skip
 
     call: Call
+    read_error = staticmethod(decode_error)
 
     def __init__(self, connection: Connection, deployment: str, method: str) -> None:
         self.connection = connection

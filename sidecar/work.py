@@ -12,11 +12,12 @@ from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from mesh import errors
-from mesh.answers import answer_of, run_response
+from mesh.answers import answer_of, encode_refusal, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
@@ -204,6 +205,9 @@ class Work:
             return
         if self._is_cancelled and isinstance(error, asyncio.CancelledError):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
+        if isinstance(error, HTTPException) and self._payload.encoding == HTTP_REQUEST:
+            self._reply(Payload(HTTP_RESPONSE, encode_refusal(error)))
+            return
         self._session.fail(self._call_id, encode_error(error))
         self._over()
 

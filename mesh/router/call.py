@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from mesh import errors
 from mesh.context import RequestContext, new_request_id
 from mesh.deadline import NEVER
-from mesh.payload import Payload, decode_error
+from mesh.payload import Payload
 from mesh.v1 import payload_pb2
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 class Ending(Protocol):
     """Who waits for a call."""
+
+    def read_error(self, detail: payload_pb2.ErrorDetail, /) -> BaseException:
+        """The exception that the replica told of, rebuilt or described, as it suits whoever waits."""
+        ...
 
     def routed(self) -> None:
         """The call was written to a replica's session; a later rejection routes it anew without telling."""
@@ -180,9 +184,10 @@ class Call:
         self._stream.close(None)
 
     def failed(self, detail: payload_pb2.ErrorDetail) -> None:
-        self.end(
-            decode_error(detail) if detail.type_name else errors.RequestCancelled("the replica cancelled the call")
-        )
+        if detail.type_name:
+            self.end(self.ending.read_error(detail))
+        else:
+            self.end(errors.RequestCancelled("the replica cancelled the call"))
 
     def rejected(self) -> None:
         session, self.session = self.session, None

@@ -17,7 +17,7 @@ import grpc.aio
 from mesh import errors
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext
-from mesh.payload import Payload
+from mesh.payload import Payload, describe_error
 from mesh.router.call import Call, ItemStream
 from mesh.router.candidate import Candidate
 from mesh.router.endpoints import Endpoint, compare
@@ -261,9 +261,13 @@ def _chain(call: Call) -> tuple[str, ...]:
 
 
 class CallFuture(asyncio.Future[Payload | ItemStream]):
-    """The end of a call on the loop that runs gRPC; cancelling it cancels the call."""
+    """The end of a call on the loop that runs gRPC, for a public door: nothing that came back is unpickled.
+
+    Cancelling it cancels the call.
+    """
 
     call: Call
+    read_error = staticmethod(describe_error)
 
     def cancel(self, msg: object | None = None) -> bool:
         if not super().cancel(msg):

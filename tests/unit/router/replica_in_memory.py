@@ -11,7 +11,7 @@ import grpc.aio
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.frames import ReplicaEnd
-from mesh.payload import PICKLE, Payload, encode_error
+from mesh.payload import PICKLE, Payload, decode_error, encode_error
 from mesh.router.call import Call, ItemStream
 from mesh.router.router import Router
 from mesh.v1 import endpoint_pb2
@@ -147,6 +147,8 @@ class _Taken:
 
 class Asker:
     """Waits for a call, and remembers what it was told."""
+
+    read_error = staticmethod(decode_error)
 
     def __init__(self) -> None:
         self.times_routed = 0
