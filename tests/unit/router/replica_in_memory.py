@@ -68,6 +68,8 @@ class ReplicaInMemory:
 
     async def close(self, _: object) -> None: ...
 
+    async def channel_ready(self) -> None: ...
+
     # What the replica's end says.
 
     def opened(
