@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 from collections.abc import Coroutine
@@ -73,18 +72,20 @@ def run(
     name: str = "default",
     route_prefix: str | None = "/",
     blocking: bool = False,
+    http_options: HTTPOptions | None = None,
 ) -> DeploymentHandle:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
     ``route_prefix`` is its place in HTTP, None for no place. With ``blocking`` it returns on Ctrl-C only.
+    ``http_options`` are for :func:`start`, where this process has no mesh yet.
 
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start,
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run.
     """
     _refuse_in_replica()
     application = _build(node, name, route_prefix)  # what cannot be run starts nothing
-    start()
+    start(http_options=http_options)
     mesh = _own()
     connection = mesh.connection
     is_new = not _has_application(connection, name)
@@ -96,13 +97,11 @@ def run(
         if is_new:
             delete(name)
         raise
-    except KeyboardInterrupt:
-        mesh.say_nothing_at_exit()
-        raise
     handle = DeploymentHandle(name, application.spec.driver, run_directory=connection.run_directory)
     if blocking:
-        mesh.say_nothing_at_exit()
-        _block()
+        mesh.wait_for_interrupt()
+    else:
+        mesh.say_at_exit()
     return handle
 
 
@@ -182,7 +181,6 @@ class _OwnedMesh:
         self.engine: EngineProcess = start_engine(EngineOptions(host=http_options.host, port=http_options.port))
         self.connection = connect.connection_to(self.engine.run_directory)
         connect.use(self.connection)
-        atexit.register(self._say_stopped)
 
     @property
     def living(self) -> LivingMesh:
@@ -224,6 +222,20 @@ class _OwnedMesh:
     def _thread(self) -> LoopThread:
         assert self.connection.loop_thread is not None
         return self.connection.loop_thread
+
+    def wait_for_interrupt(self) -> None:
+        """Until Ctrl-C. Raises :class:`mesh.errors.MeshUnavailable` when the engine ends before."""
+        self.say_nothing_at_exit()
+        try:
+            self.engine.wait()
+        except KeyboardInterrupt:
+            return
+        raise MeshUnavailable(f"the engine (pid {self.engine.pid}) has ended, and all that it ran with it")
+
+    def say_at_exit(self) -> None:
+        """The user has deployed something that a script's end takes away."""
+        self.say_nothing_at_exit()
+        atexit.register(self._say_stopped)
 
     def say_nothing_at_exit(self) -> None:
         atexit.unregister(self._say_stopped)
@@ -305,11 +317,3 @@ def _show(text: str) -> None:
     if sys.stderr is not None:
         sys.stderr.write(f"mesh: {text}\n")
         sys.stderr.flush()
-
-
-def _block() -> None:
-    try:
-        while True:
-            signal.pause()
-    except KeyboardInterrupt:
-        pass

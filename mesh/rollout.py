@@ -32,7 +32,8 @@ async def wait_running(client: ControllerClient, name: str, revision: int, show:
         for deployment in application.deployments:
             if deployment.failed_starts > shown.get(deployment.name, 0):
                 shown[deployment.name] = deployment.failed_starts
-                show(f"{deployment.name} did not start (try {deployment.failed_starts}):\n{deployment.message}")
+                reason = deployment.message.partition("\n")[0]  # the replica has printed its traceback itself
+                show(f"{deployment.name} did not start (try {deployment.failed_starts}): {reason}")
     raise DeployFailed(f"the mesh ended while {name!r} was being deployed")
 
 

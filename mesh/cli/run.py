@@ -38,8 +38,8 @@ def run(
     with _signals_raise():
         try:
             node = load_node(import_path, app_dir)
-            mesh.start(http_options=mesh.HTTPOptions(host=host, port=port))
-            mesh.run(node, name=name, route_prefix=route_prefix)
+            http_options = mesh.HTTPOptions(host=host, port=port)
+            mesh.run(node, name=name, route_prefix=route_prefix, http_options=http_options)
             status = mesh.status()
             typer.echo(_what_runs(status, name))
             _wait_for_end_of(status.engine_pid)
