@@ -16,7 +16,7 @@ from mesh.answers import decode_response
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.deadline import after
-from mesh.errors import DeadlineExceeded, MeshError, RequestCancelled
+from mesh.errors import DeadlineExceeded, MeshError, MeshUnavailable, RequestCancelled
 from mesh.http import encode_request, too_large
 from mesh.payload import HTTP_REQUEST, Payload
 
@@ -45,6 +45,8 @@ class Router(Protocol):
     @property
     def config(self) -> DeploymentConfig | None: ...
 
+    async def wait_config(self) -> DeploymentConfig | None: ...
+
     def call(
         self, method: str, payload: Payload, context: RequestContext, items: AsyncIterator[Payload] | None = None
     ) -> Call: ...
@@ -57,7 +59,7 @@ async def exchange(
 
     Raises what the call raised, :class:`http_bridge.client.ClientGone` when nobody is there to be answered.
     """
-    config = router.config or _DEFAULT_CONFIG
+    config = router.config or await _first_config(router, head)
     limit_bytes = config.max_body_bytes
     if head.content_length > limit_bytes:
         raise too_large(limit_bytes)
@@ -87,6 +89,15 @@ async def exchange(
         raise
     finally:
         client.stop_listening()
+
+
+async def _first_config(router: Router, head: RequestHead) -> DeploymentConfig:
+    """The limits that hold for the first request of a deployment, too."""
+    try:
+        async with asyncio.timeout(head.timeout_s(_DEFAULT_CONFIG.request_timeout_s)):
+            return await router.wait_config() or _DEFAULT_CONFIG
+    except TimeoutError:
+        raise MeshUnavailable("the bridge does not know the settings of the deployment yet") from None
 
 
 async def _read_body(client: Client, timeout_s: float | None) -> bytes | None:

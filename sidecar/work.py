@@ -203,7 +203,7 @@ class Work:
     def _fail(self, error: BaseException) -> None:
         if self._is_over:
             return
-        if self._is_cancelled and isinstance(error, asyncio.CancelledError):
+        if self._is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
         if isinstance(error, HTTPException) and self._payload.encoding == HTTP_REQUEST:
             self._reply(Payload(HTTP_RESPONSE, encode_refusal(error)))

@@ -61,6 +61,7 @@ class Router:
         self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
         self._limits = DeploymentConfig()
         self._queue = Queue()
+        self._is_known = asyncio.Event()
         self._is_closed = False
         self._picks = 0
         self._now_s = 0.0
@@ -80,6 +81,11 @@ class Router:
         call.payload = payload
         self.submit(call)
         return future
+
+    async def wait_config(self) -> DeploymentConfig | None:
+        """The deployment's settings, as soon as the first endpoint set has come; None when it does not exist."""
+        await self._is_known.wait()
+        return self.config
 
     def submit(self, call: Call) -> None:
         """Put a call on its way; it ends in any case."""
@@ -206,6 +212,7 @@ class Router:
             for call in self._queue if is_first else ():
                 call.bound(self._limits.request_timeout_s)  # until now it had the default
             self.methods = tuple(method.name for method in endpoint_set.methods)
+        self._is_known.set()
         change = compare(self._candidates, (Endpoint(e.replica_id, e.address) for e in endpoint_set.endpoints))
         for endpoint in change.added:
             self._candidates[endpoint.replica_id] = Candidate(endpoint, self._connect)
@@ -242,6 +249,7 @@ class Router:
         message = f"{self.application}/{self.name}: the connection to the mesh was closed"
         self._gone = partial(errors.MeshUnavailable, message)
         self._is_closed = True
+        self._is_known.set()
         self._queue.end(self._gone)
         for session in self._sessions():
             self._close(session)

@@ -32,6 +32,9 @@ class FakeRouter:
         self.contexts: list[RequestContext] = []
         self._handler = handler
 
+    async def wait_config(self) -> DeploymentConfig | None:
+        return self.config
+
     def call(
         self, method: str, payload: Payload, context: RequestContext, items: AsyncIterator[Payload] | None = None
     ) -> asyncio.Future[Payload | FakeStream]:

@@ -139,7 +139,7 @@ async def test_the_users_code_may_answer_with_another_id(mesh: FakeMesh, browser
 @pytest.mark.parametrize(
     ("config", "headers", "longest_s"),
     [
-        pytest.param(None, {}, 60, id="the default, before the deployment's settings are known"),
+        pytest.param(None, {}, 60, id="the default, where there is no deployment to have settings"),
         pytest.param(DeploymentConfig(request_timeout_s=7), {}, 7, id="the deployment's"),
         pytest.param(DeploymentConfig(request_timeout_s=7), {"X-Request-Timeout-Seconds": "3"}, 3, id="the client's"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -488,6 +489,23 @@ async def test_call_before_the_first_endpoint_set_has_the_timeout_of_the_deploym
     asking.apply([replica], request_timeout_s=configured_s)
     await settle()
     assert replica.asked[0].timeout_ms == wire_ms
+
+
+async def test_settings_are_waited_for() -> None:
+    asking = Asking()
+    waiting = asyncio.ensure_future(asking.router.wait_config())
+    await settle()
+    assert not waiting.done()
+    asking.apply(_replicas(1), max_body_bytes=17)
+    config = await waiting
+    assert config is not None
+    assert config.max_body_bytes == 17
+
+
+async def test_deployment_that_does_not_exist_has_no_settings() -> None:
+    asking = Asking()
+    asking.delete()
+    assert await asking.router.wait_config() is None
 
 
 async def test_call_before_the_first_endpoint_set_does_not_wait_for_ever(clock: FakeClock) -> None:
