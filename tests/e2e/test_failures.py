@@ -118,6 +118,47 @@ async def test_replica_that_dies_while_there_is_no_controller_is_replaced(
     assert survivor in after.values()
 
 
+async def test_update_goes_on_when_the_controller_dies_in_the_middle_of_it(
+    own_mesh: RunningMesh, run: Run, journal: Journal, tmp_path: Path
+) -> None:
+    worker = run(Worker.options(num_replicas=2).bind(journal.path))
+    gate = tmp_path / "gate"
+    async with Load(worker.work, at_a_time=12) as load:
+        update = asyncio.create_task(
+            asyncio.to_thread(run, Worker.options(num_replicas=2).bind(journal.path, version=2, gate=gate))
+        )
+        await load.wait(lambda: len(own_mesh.replicas()) == 4)  # the new ones wait in their constructors
+        controller = own_mesh.processes()["controller"]
+        kill(controller)
+        own_mesh.wait_for_another("controller", than=controller)
+        gate.touch()
+        await update
+        assert (await worker.work("after"))[0] == 2
+    assert not load.errors
+    assert len(own_mesh.replicas()) == 2
+
+
+async def test_death_of_a_replica_is_502_for_http_requests_that_it_held(
+    own_mesh: RunningMesh, run: Run, journal: Journal
+) -> None:
+    run(Worker.options(num_replicas=2).bind(journal.path), route_prefix="/")
+    before = own_mesh.replicas()
+    async with httpx.AsyncClient(base_url=own_mesh.url, timeout=LIMIT_S) as client:
+
+        async def get(key: str) -> tuple[int, int]:
+            answer = await client.get(f"/?key={key}")
+            version, pid = answer.json() if answer.status_code == 200 else (0, 0)
+            assert answer.status_code in (200, 502), answer.text
+            return version, pid
+
+        async with Load(get, at_a_time=10) as load:
+            await load.wait(lambda: {pid for _, pid in load.answers.values()} == set(before.values()))
+            kill(next(iter(before.values())))
+            await load.wait(lambda: not {pid for _, pid in load.answers.values()} <= {0, *before.values()})
+    assert not load.errors
+    assert [version for version, _ in load.answers.values()].count(0) <= 8
+
+
 async def test_death_of_the_bridge_is_over_within_a_second(own_mesh: RunningMesh, run: Run, journal: Journal) -> None:
     run(Worker.bind(journal.path), route_prefix="/")
     bridge = own_mesh.processes()["bridge"]

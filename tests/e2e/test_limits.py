@@ -20,7 +20,7 @@ from tests.e2e.load import Load
 from tests.e2e.running_mesh import Run, RunningMesh
 from tests.services.cancelling import Caller, Sleeper
 from tests.services.journal import Journal
-from tests.services.limits import Circle, Holder
+from tests.services.limits import Circle, Crowd, Holder
 from tests.services.starts import Failing, Recovering
 from tests.services.worker import Worker
 
@@ -53,8 +53,23 @@ async def test_of_a_thousand_calls_at_once_those_with_room_are_answered(run: Run
     assert "max_queued_requests=100" in str(rejected[0])
 
 
+async def test_limit_of_a_replica_holds_for_all_its_callers_together(run: Run) -> None:
+    holder = Holder.options(max_ongoing_requests=3, threads=3).bind()
+    crowd = run(Crowd.options(num_replicas=2).bind(holder), name="crowd")
+    inside = mesh.DeploymentHandle("crowd", "Holder")
+    async with asyncio.timeout(LIMIT_S):
+        own = asyncio.gather(*(inside.hold(number, 0.05) for number in range(20)))
+        others = [crowd.hold(range(first, first + 20)) for first in (20, 40)]
+        answers = [*await own, *(number for answer in await asyncio.gather(*others) for number in answer)]
+    assert answers == list(range(60))
+    runs, most_at_once = await inside.counted()
+    assert runs == dict.fromkeys(range(60), 1)
+    assert most_at_once == 3
+
+
 def test_threads_wait_for_room_instead_of_being_rejected(run: Run) -> None:
     worker = run(Worker.options(max_ongoing_requests=2, max_queued_requests=5).bind("/dev/null"))
+    worker.work.remote("first").result()  # the router knows the limits
     responses = [worker.work.remote(number, 0.001) for number in range(500)]
     assert len(mesh.get(responses, timeout_s=LIMIT_S)) == 500
 

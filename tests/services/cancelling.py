@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 
 from starlette.requests import Request
 
 import mesh
 from mesh.errors import RequestCancelled
-from tests.services.journal import Journal
+from tests.services.journal import Journal, wait_for_file
 
 
 @mesh.deployment(max_ongoing_requests=1)
@@ -34,8 +33,7 @@ class Sleeper:
     def wait_for(self, key: str, path: Path) -> str:
         """Waits for a file on the turn, where nothing can interrupt it."""
         self._journal.write("begun", key)
-        while not path.exists():
-            time.sleep(0.01)
+        wait_for_file(path)
         self._journal.write("ended", key)
         return key
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,3 +32,9 @@ class Journal:
     def keys(self, event: str) -> list[str]:
         """The keys of one kind of event."""
         return [key for found, key, _ in self.lines() if found == event]
+
+
+def wait_for_file(path: Path) -> None:
+    """Hold the thread until a test makes the file."""
+    while not path.exists():
+        time.sleep(0.01)

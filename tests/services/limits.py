@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 
 import mesh
 
@@ -20,10 +21,10 @@ class Holder:
         self._at_once = 0
         self._most_at_once = 0
 
-    async def hold(self, number: int) -> int:
+    async def hold(self, number: int, seconds: float = 0.5) -> int:
         """On the loop."""
         self._enter(number)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(seconds)
         return self._leave(number)
 
     def hold_on_turn(self, number: int) -> int:
@@ -46,6 +47,18 @@ class Holder:
         with self._lock:
             self._at_once -= 1
         return number
+
+
+@mesh.deployment
+class Crowd:
+    """A caller of a holder, in a process of its own."""
+
+    def __init__(self, holder: mesh.DeploymentHandle) -> None:
+        self._holder = holder
+
+    async def hold(self, numbers: Iterable[int]) -> list[int]:
+        """All at once."""
+        return list(await asyncio.gather(*(self._holder.hold(number, 0.05) for number in numbers)))
 
 
 @mesh.deployment(max_ongoing_requests=1)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mesh
-from tests.e2e.commands import wait_until
-from tests.services.journal import Journal
+from tests.services.journal import Journal, wait_for_file
 
 
 @mesh.deployment(name="Service")
@@ -17,7 +16,7 @@ class Failing:
         tries = Journal(journal)
         tries.write("try")
         if len(tries.keys("try")) > 1:
-            wait_until(go_on.exists)
+            wait_for_file(go_on)
         raise LookupError("no model under that name")
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from starlette.requests import Request
 
 import mesh
-from tests.services.journal import Journal
+from tests.services.journal import Journal, wait_for_file
 
 
 @mesh.deployment(max_ongoing_requests=8)
 class Worker:
-    """Every method takes the request's key and gives (version, pid)."""
+    """Every method takes the request's key and gives (version, pid). It is made when there is a file at ``gate``."""
 
-    def __init__(self, journal: Path, version: int = 1) -> None:
+    def __init__(self, journal: Path, version: int = 1, gate: Path | None = None) -> None:
+        if gate is not None:
+            wait_for_file(gate)
         self._journal = Journal(journal)
         self._version = version
 
