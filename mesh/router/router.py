@@ -172,16 +172,16 @@ class Router:
         return Session(endpoint.replica_id, channel, self._metadata, on_batch, on_cut)
 
     def rejected(self, call: Call, session: Session) -> None:
-        """A replica gave a call back that it has not begun."""
+        """A replica gave a call back that it has not begun, or the session was cut before it had sent it."""
         candidate = self._candidates.get(session.replica_id)
         if candidate is not None:
             candidate.refused(monotonic())
         self._again(call)
 
     def cut(self, call: Call, session: Session) -> None:
-        """A session ended while it held a call."""
+        """A session ended after it had sent a call; the replica may have begun it."""
         retry_on_death = self._limits.retry_on_death if call.retry_on_death is None else call.retry_on_death
-        if self._is_closed or not session.was_sent(call.call_id) or (retry_on_death and not call.items_begun):
+        if self._is_closed or (retry_on_death and not call.items_begun):
             self._again(call)
         else:
             call.end(

@@ -33,7 +33,7 @@ class Session:
     calls are told.
     """
 
-    __slots__ = ("_carrier", "_channel", "_idle_since_s", "_on_batch", "_on_cut", "_sent_id", "_tasks", "_waiting",
+    __slots__ = ("_carrier", "_channel", "_idle_since_s", "_on_batch", "_on_cut", "_tasks", "_waiting",
                  "end", "is_cut", "next_deadline", "replica_id", "reported_s")  # fmt: skip
 
     def __init__(
@@ -50,7 +50,6 @@ class Session:
         self.next_deadline = float("inf")
         """No call of this session has an earlier deadline."""
         self.is_cut = False
-        self._sent_id = 0
         self._channel = channel
         # Without serializers gRPC carries bytes: batches are made and read here.
         self._carrier: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(SESSION_METHOD)(  # type: ignore[call-arg]
@@ -77,10 +76,6 @@ class Session:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
         call.opened(self, call_id)
-
-    def was_sent(self, call_id: int) -> bool:
-        """The call's open frame was handed to the carrier: the replica may have begun it."""
-        return call_id <= self._sent_id
 
     def cancel(self, call_id: int) -> None:
         self.end.cancel(call_id)
@@ -132,8 +127,6 @@ class Session:
                     await self._waiting
                     self._waiting = None
                     continue
-                if batch.open_ids:
-                    self._sent_id = batch.open_ids[-1]
                 await self._send(batch.SerializeToString())
         except _BROKEN as error:
             self._cut(error)
