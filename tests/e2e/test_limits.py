@@ -111,6 +111,18 @@ async def test_circle_over_several_replicas_ends(run: Run) -> None:
     assert answers == [["A", "B", "A"]] * 24
 
 
+def test_def_that_waits_gives_its_turn_to_others(run: Run, journal: Journal, tmp_path: Path) -> None:
+    caller = run(Caller.bind(journal.path, Sleeper.bind(journal.path)))
+    gate = tmp_path / "gate"
+    waiting = caller.on_turn.remote("child", gate)
+    wait_until(lambda: journal.keys("on-turn") == ["child"])
+    other = caller.short.remote()
+    gate.touch()
+    assert other.result(LIMIT_S) == "done"
+    assert not waiting.done()
+    waiting.cancel()
+
+
 async def test_circle_without_end_is_rejected(run: Run) -> None:
     circle = run(Circle.bind("A"))
     with pytest.raises(RequestRejected, match="circle"):
@@ -129,7 +141,8 @@ def test_failing_constructor_is_shown_at_once_and_given_up_after_three_tries(
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(mesh.run, Failing.bind(journal.path, go_on), name="failing", route_prefix=None)
         try:
-            wait_until(lambda: "LookupError: no model under that name" in shown.getvalue())
+            wait_until(lambda: "Service did not start (try 1)" in shown.getvalue())
+            wait_until(lambda: "LookupError: no model under that name" in shown.getvalue().partition("(try 1)")[2])
             assert not running.done()
         finally:
             go_on.touch()

@@ -59,8 +59,15 @@ class Caller:
         self._sleeper.sleep.remote(key)
         await asyncio.sleep(60)
 
-    def on_turn(self, key: str) -> str:
+    def short(self) -> str:
+        """Needs the turn for a moment."""
+        return "done"
+
+    def on_turn(self, key: str, gate: Path | None = None) -> str:
         """In a ``def``, which hears of the cancellation by the call that it waits for."""
+        self._journal.write("on-turn", key)
+        if gate is not None:
+            wait_for_file(gate)
         try:
             return str(self._sleeper.sleep.remote(key).result())
         except RequestCancelled:
