@@ -14,7 +14,7 @@ import numpy as np
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, StreamingResponse
 
 import mesh
 from tests.services.handles import Refused
