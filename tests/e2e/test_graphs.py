@@ -76,14 +76,14 @@ def test_parts_of_the_input(run: Callable[..., Handle]) -> None:
 
 @pytest.mark.feature("75")
 def test_shared_node_runs_once_a_request(run: Callable[..., Handle]) -> None:
-    shared = Adder.bind(1)
+    shared = Adder.options(name="Shared").bind(1)
     with InputNode() as number:
         middle = shared.add.bind(number)
         output = combine.bind(middle, Adder.bind(10).add.bind(middle), middle)
     driver = run(DAGDriver.bind(output))
     for number in range(3):
         assert driver.predict.remote(number).result(LIMIT_S) == [number + 1, number + 11, number + 1]
-    assert Handle("graph", "Adder").calls.remote().result() == 3
+    assert Handle("graph", "Shared").calls.remote().result() == 3
 
 
 @pytest.mark.feature("76")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mesh
 from mesh import errors
-from tests.e2e.commands import LIMIT_S
+from tests.e2e.commands import LIMIT_S, run_python
 from tests.e2e.running_mesh import RunningMesh
 from tests.services.handles import Caller, Echo, Gate, Recursive, Refused, Twin, Waiter
 
@@ -313,18 +313,35 @@ def test_handle_on_loops_of_several_threads(echo: Handle) -> None:
     assert results == [[2 * (first + step) for step in range(20)] for first in range(0, 400, 100)]
 
 
-def call_in_a_process(handle: Handle, number: int) -> tuple[int, Any]:
-    """Run in another process."""
-    return os.getpid(), handle.use.remote(number).result(timeout_s=LIMIT_S)
+SPAWNS = """
+import multiprocessing
+import os
+import mesh
+
+@mesh.deployment
+def double(number):
+    return 2 * number
+
+def call(handle, number):
+    return os.getpid(), handle.remote(number).result(timeout_s=60)
+
+if __name__ == "__main__":
+    mesh.start(http_options=mesh.HTTPOptions(port=0))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pid, result = pool.apply(call, (mesh.run(double.bind()), 4))
+        pool.close()
+        pool.join()
+    print(pid != os.getpid(), result)
+"""
 
 
 @pytest.mark.feature("51")
-def test_handle_in_another_process(echo: Handle) -> None:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        pid, result = pool.apply_async(call_in_a_process, (echo, 4)).get(LIMIT_S)
-        pool.close()
-        pool.join()
-    assert (pid == os.getpid(), result) == (False, 8)
+def test_handle_in_another_process(tmp_path: Path) -> None:
+    (tmp_path / "spawns.py").write_text(SPAWNS)
+    ended = run_python("spawns.py", cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout == "True 8\n"
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.feature("51")

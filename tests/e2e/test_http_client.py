@@ -15,7 +15,7 @@ import pytest
 import mesh
 from mesh.dag import DeploymentNode
 from mesh.drivers import DAGDriver
-from tests.e2e.commands import LIMIT_S
+from tests.e2e.commands import LIMIT_S, wait_until
 from tests.e2e.running_mesh import RunningMesh
 from tests.services import http as services
 from tests.services.handles import Echo, Gate
@@ -116,7 +116,7 @@ def test_response_objects_go_out_as_they_are(client: httpx.Client) -> None:
 @pytest.mark.feature("35")
 def test_background_task_runs_after_the_answer(client: httpx.Client) -> None:
     assert client.get("/answers/in_background").text == "done"
-    assert client.get("/answers/ran_in_background").json() == ["ran"]
+    wait_until(lambda: client.get("/answers/ran_in_background").json() == ["ran"])
 
 
 @pytest.mark.feature("46c")
