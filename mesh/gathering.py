@@ -50,5 +50,9 @@ class Gathering:
         self._payloads[number] = result
         self._left -= 1
         if self._left == 0:
-            self._call.payload = self._encoded.with_payloads(self._payloads)
-            self._connection.submit(self._call)
+            try:
+                self._call.payload = self._encoded.with_payloads(self._payloads)
+            except errors.PayloadTooLarge as error:
+                self._call.end(error)
+            else:
+                self._connection.submit(self._call)

@@ -60,9 +60,13 @@ class Encoded(NamedTuple):
     attached: Sequence[Any]
 
     def with_payloads(self, payloads: Sequence[Payload]) -> Payload:
-        """The whole as one payload; ``payloads[i]`` stands for ``attached[i]``."""
+        """The whole as one payload; ``payloads[i]`` stands for ``attached[i]``.
+
+        Raises :class:`mesh.errors.PayloadTooLarge` when they are too much together.
+        """
         if not self.attached:
             return Payload(PICKLE, self.body)
+        _check_size(len(self.body) + sum(len(payload.body) for payload in payloads))
         attachments = [pb.Payload(encoding=p.encoding, body=p.body) for p in payloads]  # type: ignore[arg-type]
         return Payload(COMPOSITE, pb.Composite(body=self.body, attachments=attachments).SerializeToString())
 
@@ -145,9 +149,13 @@ def _encode(value: Any) -> Encoded:
         body = _dumps(value, mentioned)
     finally:
         _thread.encoding = before
-    if len(body) > MAX_PAYLOAD_BYTES:
-        raise errors.PayloadTooLarge(f"a payload of {len(body)} bytes is over the limit of {MAX_PAYLOAD_BYTES} bytes")
+    _check_size(len(body))
     return Encoded(body, mentioned)
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MAX_PAYLOAD_BYTES:
+        raise errors.PayloadTooLarge(f"a payload of {size_bytes} bytes is over the limit of {MAX_PAYLOAD_BYTES} bytes")
 
 
 def _dumps(value: Any, mentioned: list[Any]) -> bytes:
