@@ -258,8 +258,8 @@ async def test_deadline_travels_to_the_calls_below(run: Run, journal: Journal) -
 async def test_cancelled_calls_leave_their_slots(run: Run, journal: Journal) -> None:
     caller = run(Caller.options(max_ongoing_requests=4).bind(journal.path, Sleeper.bind(journal.path)))
     for _ in range(5):
-        calls = [asyncio.ensure_future(caller.on_loop("child")) for _ in range(8)]
         begun = len(journal.keys("begun"))
+        calls = [asyncio.ensure_future(caller.on_loop("child")) for _ in range(8)]
         await _until(lambda begun=begun: len(journal.keys("begun")) > begun)
         for call in calls:
             call.cancel()
