@@ -62,7 +62,7 @@ class _OfCall(Attachable):
         return resolved_ref, (attach(self),)
 
     def __str__(self) -> str:
-        return f"<{type(self).__name__} of {self.outcome.name}: await it to get the value>"
+        return f"<{type(self).__name__} of {self.outcome.name}: {self._way_to_the_value()}>"
 
     __repr__ = __str__
 
@@ -78,8 +78,10 @@ class _OfCall(Attachable):
         raise TypeError(self._hint())
 
     def _hint(self) -> str:
-        twice = " twice" if isinstance(self, DeploymentResponse) else ""
-        return f"{self} is not the value itself: await it{twice}"
+        return f"{self} is not the value itself"
+
+    def _way_to_the_value(self) -> str:
+        return "await it to get the value, or call .result() outside of coroutines"
 
     __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
     __setitem__ = __delitem__ = __reversed__ = __complex__ = __round__ = __divmod__ = __rdivmod__ = _no_value
@@ -105,6 +107,9 @@ class DeploymentResponse(_OfCall):
 
     def __await__(self) -> Generator[Any, None, Ref]:
         return self._ref().__await__()
+
+    def _way_to_the_value(self) -> str:
+        return "await it twice to get the value, or call .result() outside of coroutines"
 
     async def _ref(self) -> Ref:
         outcome = self.outcome

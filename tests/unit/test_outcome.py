@@ -146,7 +146,13 @@ def test_ref_keeps_identity_hash_and_text(outcome: Outcome) -> None:
     assert ref == ref
     assert ref != other
     assert {ref: 1}[ref] == 1
-    assert str(ref) == f"{ref}" == repr(ref) == "<Ref of Model.predict: await it to get the value>"
+    text = "<Ref of Model.predict: await it to get the value, or call .result() outside of coroutines>"
+    assert str(ref) == f"{ref}" == repr(ref) == text
+
+
+def test_response_says_that_one_await_does_not_give_the_value(outcome: Outcome) -> None:
+    text = "<DeploymentResponse of Model.predict: await it twice to get the value, or call .result()"
+    assert repr(DeploymentResponse(outcome)).startswith(text)
 
 
 def test_ref_cannot_be_pickled_outside_of_a_call(outcome: Outcome) -> None:
