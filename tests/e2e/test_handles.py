@@ -523,7 +523,7 @@ def test_argument_over_the_limit_is_refused_and_nothing_is_lost(echo: Handle, mo
         echo.echo.remote(bytes(1001))
     with pytest.raises(errors.PayloadTooLarge):
         echo.echo.remote([echo.use.remote(1)] * 2, bytes(1001))
-    large = echo.echo.remote(bytes(700))
+    large = [echo.echo.remote(bytes(700)) for _ in range(2)]
     with pytest.raises(errors.PayloadTooLarge, match="over the limit of 1000 bytes"):
-        echo.echo.remote([large, large]).result(LIMIT_S)
+        echo.echo.remote(large).result(LIMIT_S)
     assert echo.use.remote(1).result() == 2
