@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,12 +45,20 @@ def run(
             typer.echo(_what_runs(status, name))
             _wait_for_end_of(status.engine_pid)
         except Terminated:
-            mesh.shutdown()
+            _end_mesh(drain=True)
         except KeyboardInterrupt:
-            mesh.shutdown(drain=False)
+            _end_mesh(drain=False)
         except BaseException:
-            mesh.shutdown(drain=False)
+            _end_mesh(drain=False)
             raise
+
+
+def _end_mesh(drain: bool) -> None:
+    """A signal may have interrupted the import of ``mesh.api``; then there is no mesh, and no importing it again."""
+    if "mesh.api" in sys.modules:
+        import mesh
+
+        mesh.shutdown(drain=drain)
 
 
 def _what_runs(status: MeshStatus, name: str) -> str:

@@ -45,3 +45,24 @@ def test_unknown_command_is_wrong_usage() -> None:
     result = CliRunner().invoke(app, ["deploy"])
     assert result.exit_code == 2
     assert "No such command 'deploy'" in result.output
+
+
+def test_ctrl_c_while_mesh_is_being_imported_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        "import mesh\n\n@mesh.deployment\ndef model():\n    return 1\n\nnode = model.bind()\n"
+    )
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mesh.api':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from mesh.cli.__main__ import main\n"
+        "sys.argv = ['meshctl', 'run', 'model:node']\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
