@@ -347,6 +347,7 @@ def test_handle_in_another_process(tmp_path: Path) -> None:
 @pytest.mark.feature("51")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_handle_in_a_forked_process_says_use_spawn(echo: Handle) -> None:
+    assert echo.use.remote(4).result(LIMIT_S) == 8  # the handle knows its connection
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
