@@ -42,6 +42,14 @@ class HTTPOptions:
     host: str = "localhost"
     port: int = 8000
 
+    def __post_init__(self) -> None:
+        host: object = self.host
+        port: object = self.port
+        if not isinstance(host, str):
+            raise ConfigError(f"host must be the name or address to listen at, not {host!r}")
+        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+            raise ConfigError(f"port must be 0 (any free one) or a whole number up to 65535, not {port!r}")
+
 
 def start(detached: bool = False, http_options: HTTPOptions | None = None) -> None:
     """Start a mesh that lives as long as this process; does nothing when it has one already.
@@ -53,6 +61,8 @@ def start(detached: bool = False, http_options: HTTPOptions | None = None) -> No
         raise NotSupportedYet("start(detached=True) is not supported yet: a mesh ends with the script that started it")
     if os.environ.get("MESH_ADDRESS"):
         raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
+    if http_options is not None and not isinstance(http_options, HTTPOptions):
+        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
     global _owned
     with _lock:
         if _owned is not None and _owned.engine.alive:

@@ -201,6 +201,27 @@ def test_start_with_other_options_is_refused(own_mesh: RunningMesh) -> None:
     mesh.start()
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"port": "8000"}, "'8000'"),
+        ({"port": 80.5}, "80.5"),
+        ({"port": True}, "True"),
+        ({"port": 65536}, "65536"),
+        ({"host": 3}, "3"),
+    ],
+)
+def test_http_options_that_are_no_place_are_refused_where_they_are_made(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(errors.ConfigError, match=f"^{next(iter(options))} .*not {named}$"):
+        mesh.HTTPOptions(**options)
+
+
+@pytest.mark.parametrize("options", [{"port": 8001}, 8001, "localhost"])
+def test_http_options_of_another_type_are_refused(options: Any) -> None:
+    with pytest.raises(TypeError, match=r"write mesh\.HTTPOptions\(host=\.\.\., port=\.\.\.\)"):
+        mesh.start(http_options=options)
+
+
 def test_module_that_runs_a_mesh_when_it_is_imported_is_told_of_main(folder: Path) -> None:
     (folder / "model.py").write_text(
         "import mesh\n\n@mesh.deployment\nclass Model:\n    def __call__(self):\n        return 1\n\n"
