@@ -100,6 +100,11 @@ class DAGDriver:
 
     async def __call__(self, request: Request) -> Response:
         """The answer to an HTTP request."""
+        if not isinstance(request, Request):
+            raise TypeError(
+                f"a driver that is called itself answers an HTTP request, not a {type(request).__name__}; "
+                "by handle, give the input of the graph to handle.predict.remote(...)"
+            )
         if request.method not in _METHODS:
             text = f"{request.url.path} answers {' and '.join(_METHODS)}, not {request.method}.\n"
             return PlainTextResponse(text, 405, {"Allow": ", ".join(_METHODS)})

@@ -207,6 +207,11 @@ async def test_predict_bypasses_the_adapter_and_passes_the_response_on_undecoded
     assert await response.value() == 3
 
 
+async def test_called_by_handle_without_a_request_it_names_predict() -> None:
+    with pytest.raises(TypeError, match=r"handle\.predict\.remote\(\.\.\.\)"):
+        await Driver(handle_of(lambda x: x))({"text": "no request"})
+
+
 async def test_predict_with_route_says_that_it_comes_later() -> None:
     with pytest.raises(NotSupportedYet):
         await Driver(handle_of(lambda x: x)).predict_with_route("/a", 1)
