@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from mesh.engine import places
 from mesh.engine.death import open_own_death
 from mesh.engine.start import (
     BRIDGE_ROLE,
@@ -133,6 +134,7 @@ def start_engine(options: EngineOptions) -> EngineProcess:
     except BaseException as error:
         process.kill()
         process.wait()
+        places.sweep()
         ours.close()
         if text := _read_rest(reading):
             error.add_note(text)
@@ -204,7 +206,8 @@ def _end_at_exit(engine: EngineProcess) -> None:
 
     def end() -> None:
         if os.getpid() == owner_pid:  # not in a fork of the owner, which inherits this
-            engine.stop(drain=False)
+            with suppress(KeyboardInterrupt):  # who is in a hurry does not wait for the last lines
+                engine.stop(drain=False)
 
     atexit.register(end)
 

@@ -81,6 +81,13 @@ class RunDirectory:
         os.close(self._lock)
 
 
+def sweep() -> None:
+    """Removes what meshes left that were killed."""
+    parent = _parent()
+    with _locked(parent):
+        _sweep(parent)
+
+
 def living() -> list[LivingMesh]:
     """The meshes of this user whose engine lives, those that are still starting left out."""
     parent = _parent()

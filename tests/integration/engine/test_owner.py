@@ -10,12 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from mesh.engine import owner
 from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
 from mesh.engine.places import living
 from mesh.errors import ConfigError, MeshUnavailable
+from tests.e2e.commands import wait_until
 from tests.integration.engine.conftest import Reports, Watched
 from tests.services.engine_roles import REPLICAS
 
@@ -192,6 +195,33 @@ def test_an_owner_that_does_not_read_stops_nobody(
     engine.stop(drain=False)
 
     assert 0 < sum(map(len, printed)) < 100 * 65536, "what nobody read was dropped"
+
+
+def test_a_start_that_is_interrupted_leaves_no_directory(
+    start: Start, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(line: socket.socket) -> NoReturn:
+        wait_until(lambda: any((place / f"mesh-{os.getuid()}").glob("*/token")))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, "receive_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert _run_directories(place) == []
+
+
+def test_a_second_ctrl_c_at_the_end_of_the_script_prints_no_traceback() -> None:
+    code = (
+        "from mesh.engine.owner import EngineOptions, EngineProcess, start_engine\n"
+        "stop = EngineProcess.stop\n"
+        "def interrupted(engine, drain):\n"
+        "    stop(engine, drain)\n"
+        "    raise KeyboardInterrupt\n"
+        "EngineProcess.stop = interrupted\n"
+        "start_engine(EngineOptions(port=0))\n"
+    )
+    script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (script.returncode, script.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
