@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -193,8 +194,10 @@ def _read_rest(output: int) -> str:
 
 
 def _script() -> str:
-    """How people know this process: its script's path, or what stands for one."""
+    """How people know this process: its script's path, the command that was typed, or what stands for one."""
     name = sys.argv[0] if sys.argv else ""
+    if Path(name).name == "meshctl":
+        return shlex.join(["meshctl", *sys.argv[1:]])
     if name in ("", "-"):
         return "an interactive session"
     return "python -c" if name == "-c" else str(Path(name).absolute())

@@ -146,7 +146,7 @@ def test_busy_port_of_another_mesh_names_its_pid_and_script(folder: Path) -> Non
         port = running.url.rpartition(":")[2]
         ended = run_to_end(MESHCTL, "run", "slow:node", "--port", port, cwd=folder)
         assert ended.code == 1
-        assert str(running.process.pid) in ended.stderr
+        assert f"started by meshctl run slow:node --port 0 (pid {running.process.pid})" in ended.stderr
         assert urlopen(running.url, timeout=30).read() == b"done"
 
 
