@@ -10,7 +10,7 @@ import os
 import pickle
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import cloudpickle
@@ -264,9 +264,9 @@ def decode_error(detail: pb.ErrorDetail) -> BaseException:
         error = _rebuild(detail.pickled)
     except Exception:
         error = errors.UserCodeError(detail.message, detail.type_name, detail.traceback)
-    if detail.traceback:
-        notes = [*getattr(error, "__notes__", ()), f"{_NOTE}{detail.traceback.rstrip()}"]
-        BaseException.__setattr__(error, "__notes__", notes)
+    notes = list(getattr(error, "__notes__", ()))
+    if detail.traceback and detail.traceback != _text_of(notes):
+        BaseException.__setattr__(error, "__notes__", [*notes, f"{_NOTE}{detail.traceback.rstrip()}"])
     BaseException.__setattr__(error, "__mesh_detail__", detail)
     return error
 
@@ -323,13 +323,20 @@ def _python_class(kind: type[BaseException]) -> Any:
 
 
 def _traceback_text(error: BaseException) -> str:
-    """The traceback as Python prints it, with our frames left out; of an earlier replica as it came."""
+    """The traceback as Python prints it, with our frames left out; of an earlier replica as it came.
+
+    An error that no code of the user's raised has its notes alone, which say what was being done.
+    """
     known = getattr(error, "__mesh_detail__", None)
     if known is not None and known.traceback:
         return str(known.traceback)
     report = traceback.TracebackException.from_exception(error)
     _trim(report)
-    return "".join(report.format()) if report.stack else ""
+    return "".join(report.format()) if report.stack else _text_of(getattr(error, "__notes__", ()))
+
+
+def _text_of(notes: Iterable[object]) -> str:
+    return _sendable("\n".join(str(note) for note in notes))
 
 
 def _trim(report: traceback.TracebackException) -> None:

@@ -306,6 +306,14 @@ def test_an_error_that_only_our_code_raised_has_no_traceback() -> None:
     assert payload.encode_error(errors.RequestRejected("never raised")).traceback == ""
 
 
+def test_without_frames_of_the_user_the_notes_say_where_and_arrive_once() -> None:
+    error = KeyError("n")
+    error.add_note("while the graph read input['n']")
+    assert payload.encode_error(error).traceback == "while the graph read input['n']"
+    arrived = _over_a_hop(_raised(_over_a_hop(error)))
+    assert arrived.__notes__ == ["while the graph read input['n']"]
+
+
 def test_over_many_hops_the_first_traceback_is_shown_once_and_nothing_grows() -> None:
     error = _raised(OwnError(1, hint="h"))
     error.add_note("the user's note")
