@@ -6,11 +6,11 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -36,11 +36,13 @@ def run(
     import mesh
     from mesh.cli.import_path import load_node
 
-    with _signals_raise():
+    with _signals_raise() as raise_swallowed:
         try:
             node = load_node(import_path, app_dir)
+            raise_swallowed()
             http_options = mesh.HTTPOptions(host=host, port=port)
             mesh.run(node, name=name, route_prefix=route_prefix, http_options=http_options)
+            raise_swallowed()
             status = mesh.status()
             typer.echo(_what_runs(status, name))
             _wait_for_end_of(status.engine_pid)
@@ -86,18 +88,31 @@ def _wait_for_end_of(engine_pid: int) -> NoReturn:
 
 
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """SIGINT and SIGTERM become exceptions, also where a shell made a command in the background ignore SIGINT."""
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, _raise_terminated),
-    }
+def _signals_raise() -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM become exceptions, also where a shell made a command in the background ignore SIGINT.
+
+    Such an exception is lost when it comes up in a callback of Python's import system, or in an ``except`` of the
+    user's module. What this gives raises it again.
+    """
+    arrived: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> NoReturn:
+        arrived.append(number)
+        raise _EXCEPTIONS[number]
+
+    def raise_swallowed() -> None:
+        if arrived:
+            raise _EXCEPTIONS[arrived[0]]
+
+    before = {number: signal.signal(number, on_signal) for number in _EXCEPTIONS}
     try:
-        yield
+        yield raise_swallowed
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+_EXCEPTIONS: Final[dict[int, type[BaseException]]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}

@@ -187,6 +187,17 @@ def test_ctrl_c_while_a_constructor_runs_ends_quietly(folder: Path) -> None:
         process.communicate()
 
 
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_signal_that_code_swallowed_while_it_started_ends_it_all_the_same(folder: Path, number: str) -> None:
+    (folder / "deaf.py").write_text(
+        "import os, signal, sys\n\nimport mesh\n\n@mesh.deployment\ndef deaf():\n    return 1\n\nnode = deaf.bind()\n"
+        "if sys.argv[0].endswith('meshctl'):\n"
+        f"    try:\n        os.kill(os.getpid(), signal.{number})\n    except BaseException:\n        pass\n"
+    )
+    ended = run_to_end(MESHCTL, "run", "deaf:node", "--port", "0", cwd=folder)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize("name", ["mesh", "types", "sidecar", "asyncio", "http_bridge"])
 def test_file_in_the_working_directory_with_a_name_of_ours_breaks_nothing(folder: Path, name: str) -> None:
     (folder / f"{name}.py").write_text("raise RuntimeError('the wrong file was imported')\n")
