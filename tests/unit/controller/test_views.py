@@ -89,7 +89,7 @@ def test_the_version_of_an_endpoint_set_grows_with_its_changes_only() -> None:
     first = publisher.endpoints.latest(key)
     publisher.publish(state, 2)
     assert publisher.endpoints.latest(key) == first
-    update = replace(APPLICATION, deployments=(replace(SPEC, config=DeploymentConfig(num_replicas=2, threads=3)),))
+    update = replace(APPLICATION, deployments=(replace(SPEC, config=replace(SPEC.config, threads=3)),))
     publisher.publish(reconcile(apply(state, Applied(update), 0.0), 0.0).state, 3)
     changed = publisher.endpoints.latest(key)
     assert (changed.version > first.version, changed.config.threads) == (True, 3)
