@@ -13,11 +13,12 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test bench lint buf buf-lint buf-breaking generated graphviz proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
+	@echo 'make bench   calls by handle beside plain gRPC, over 1, 4 and 16 replicas (six minutes)'
 	@echo 'make lint    the checks alone'
 	@echo 'make proto   generate mesh/v1 from protos/'
 	@echo 'make clean   remove what the other commands have fetched and made'
@@ -27,6 +28,9 @@ demo: .venv/.examples
 
 test: lint graphviz
 	$(BIN)/python -m pytest
+
+bench: .venv/.dev
+	$(BIN)/python -m benchmarks.handle_call
 
 lint: .venv/.dev generated buf
 	$(BIN)/python -m ruff format --check .

@@ -105,8 +105,8 @@ async def measure(replicas: int, rounds: int, for_s: float) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each round")
     parser.add_argument("--json", help="file for the figures as JSON")
     arguments = parser.parse_args()
     mesh.start(http_options=mesh.HTTPOptions(port=0))
