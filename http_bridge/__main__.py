@@ -84,3 +84,7 @@ class Server(uvicorn.Server):
 
 def _debug_errors(argument: bytes) -> bool:
     return bool(json.loads(argument).get("debug_errors", True)) if argument else True
+
+
+if __name__ == "__main__":
+    sys.exit("the bridge is started by the engine of a mesh; start one with mesh.run or `meshctl run module:node`")

@@ -65,3 +65,7 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
         replica.user_code.close()
         await connection.close()
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit("a replica is started by the engine of a mesh; start one with mesh.run or `meshctl run module:node`")

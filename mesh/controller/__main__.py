@@ -113,3 +113,7 @@ def _gpus() -> tuple[str, ...]:
     if allowed is not None:
         return tuple(device for device in allowed.split(",") if device)
     return tuple(str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*")))))
+
+
+if __name__ == "__main__":
+    sys.exit("the controller is started by the engine of a mesh; start one with mesh.run or `meshctl run module:node`")
