@@ -19,15 +19,19 @@ from typing import Any, TypeVar
 
 import grpc.aio
 
+from mesh.carrier import Carrier, GrpcStream, Passenger, UnixSocket
 from mesh.client import ControllerClient
 from mesh.engine import places
 from mesh.errors import MeshUnavailable
 from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
+from mesh.router.endpoints import Endpoint
 from mesh.router.router import Router
 from mesh.token import metadata
 
 T = TypeVar("T")
+
+SESSION_METHOD = "/mesh.v1.ReplicaService/Session"
 
 TICK_S = 0.02
 """How often deadlines are looked at while calls are under way."""
@@ -59,7 +63,7 @@ class Connection:
         """The thread of the loop; None when the loop is the program's own."""
         self.client = ControllerClient(run_directory, token)
         self.is_closed = False
-        self._metadata = metadata(token)
+        self._token = token
         self._thread_id = threading.get_ident()
         self._crossing = crossing_to(self.loop)
         self._routers: dict[tuple[str, str], Router] = {}
@@ -78,7 +82,7 @@ class Connection:
             with self._lock:
                 router = self._routers.get(key)
                 if router is None:
-                    router = Router(application, deployment, self._open_channel, self._metadata, self._keep_time)
+                    router = Router(application, deployment, self._carry, self._keep_time)
                     self._routers[key] = router
                     self.on_loop(self._start_watch, router)
         return router
@@ -128,8 +132,11 @@ class Connection:
                 router.close_idle(now_s, IDLE_SESSION_S)
         self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
 
-    def _open_channel(self, address: str) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    def _carry(self, endpoint: Endpoint, passenger: Passenger) -> Carrier:
+        """A carrier to a replica: its unix socket where it has one on this host, gRPC everywhere else."""
+        if endpoint.socket_path:
+            return UnixSocket.connecting(endpoint.socket_path, self._token, passenger)
+        return carry_by_grpc(endpoint.address, self._token, passenger)
 
     def _start_watch(self, router: Router) -> None:
         watch = self.loop.create_task(self._watch(router), name=f"watch {router.application}/{router.name}")
@@ -153,6 +160,18 @@ class Connection:
         for router in self._routers.values():
             router.close()
         await self.client.close()
+
+
+def carry_by_grpc(address: str, token: str, passenger: Passenger) -> Carrier:
+    """A session over gRPC to a replica at ``address``; on the loop that runs gRPC."""
+    channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    stream = channel.stream_stream(SESSION_METHOD)(metadata=metadata(token))  # type: ignore[call-arg]
+
+    def end() -> None:
+        stream.cancel()
+        asyncio.get_running_loop().create_task(channel.close(None))
+
+    return GrpcStream(stream, passenger, ready=channel.channel_ready, end=end)
 
 
 async def attach(run_directory: str, token: str) -> Connection:

@@ -56,7 +56,7 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
                 sys.stderr.write(failure.traceback)
                 await registration.failed(str(failure), failure.traceback)
                 return CONSTRUCTION_FAILED
-            async with serving(replica, launch.address, child.token, drain):
+            async with serving(replica, launch.address, launch.socket_path, child.token, drain):
                 registration.ready(os.getpid(), launch.address)
                 timeout_s = await draining
                 registration.draining()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import monotonic
 
 from mesh.config import DeploymentConfig, DeploymentSpec
@@ -61,18 +60,17 @@ class Replica:
         self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
         self._tell_owed()
 
-    @contextmanager
-    def session(self, session: ReplicaSession) -> Iterator[None]:
-        """Know a session while its stream is open."""
+    def joined(self, session: ReplicaSession) -> None:
+        """A session was opened."""
         self._sessions.add(session)
         if self.admission.draining:
             session.drain()
-        try:
-            yield
-        finally:
-            self._sessions.discard(session)
-            self._owed.discard(session)
-            self._fewer.set()
+
+    def lost(self, session: ReplicaSession) -> None:
+        """A session is over."""
+        self._sessions.discard(session)
+        self._owed.discard(session)
+        self._fewer.set()
 
     def owe_batch(self, session: ReplicaSession) -> None:
         """A call of that session was rejected: it is told when there is room again."""

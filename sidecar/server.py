@@ -1,13 +1,15 @@
-"""The gRPC server of a replica: ReplicaService on the address that the controller chose."""
+"""The servers of a replica: gRPC on the address that the controller chose, a unix socket for callers on its host."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import grpc
 import grpc.aio
 
+from mesh.carrier import GrpcStream, Listener, UnixSocket
 from mesh.token import TokenInterceptor
 from mesh.v1.replica_pb2 import DrainRequest, DrainResponse
 from sidecar.replica import Replica
@@ -26,15 +28,25 @@ _OPTIONS = (
 
 @asynccontextmanager
 async def serving(
-    replica: Replica, address: str, token: str, on_drain: Callable[[float], None]
-) -> AsyncIterator[grpc.aio.Server]:
+    replica: Replica, address: str, socket_path: str, token: str, on_drain: Callable[[float], None]
+) -> AsyncIterator[None]:
     """Serve a replica while inside. ``on_drain(timeout_s)`` is what the Drain RPC calls."""
     server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=_OPTIONS)
 
     async def session(_: object, stream: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        one = ReplicaSession(replica, stream)
-        with replica.session(one):
-            await one.run()
+        opened = ReplicaSession(replica)
+        opened.carrier = carrier = GrpcStream(stream, opened)
+        replica.joined(opened)
+        try:
+            await carrier.wait_lost()
+        finally:
+            carrier.close()
+
+    def accept(carrier: UnixSocket) -> ReplicaSession:
+        opened = ReplicaSession(replica)
+        opened.carrier = carrier
+        replica.joined(opened)
+        return opened
 
     async def drain(request: DrainRequest, _: object) -> DrainResponse:
         on_drain(request.timeout_s)
@@ -52,7 +64,11 @@ async def serving(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("mesh.v1.ReplicaService", handlers),))
     server.add_insecure_port(address)
     await server.start()
+    on_socket = await replica.loop.create_unix_server(lambda: Listener(token, accept), socket_path)
     try:
-        yield server
+        yield
     finally:
+        on_socket.close()
+        with suppress(FileNotFoundError):
+            os.unlink(socket_path)
         await server.stop(0.5)

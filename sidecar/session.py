@@ -1,15 +1,12 @@
-"""One session in a replica: drives a replica's end over a gRPC stream and starts the work that it brings."""
+"""One session in a replica: a replica's end of frames, its carrier, and the work that it brings."""
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
-
 from mesh import errors
+from mesh.carrier import Carrier
 from mesh.context import RequestContext, encode_call_context
 from mesh.deadline import from_wire_ms
 from mesh.frames import WINDOW, Opened, ReplicaEnd
@@ -23,9 +20,15 @@ if TYPE_CHECKING:
 
 
 class ReplicaSession:
-    """All calls of one process to this replica, while its stream is open."""
+    """All calls of one process to this replica, while its carrier lasts; the carrier's passenger.
 
-    def __init__(self, replica: Replica, stream: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+    It is never closed from here, not by draining either: a call that is on its way would find no answer, and its
+    caller could not know that it was not begun.
+    """
+
+    carrier: Carrier
+
+    def __init__(self, replica: Replica) -> None:
         self.loop = replica.loop
         self.turns = replica.turns
         self.crossing = replica.crossing
@@ -33,47 +36,27 @@ class ReplicaSession:
         self.work: dict[int, Work] = {}
         """Calls that hold a slot, those that their caller has given up included."""
         self._replica = replica
-        self._stream = stream
-        self._waiting: asyncio.Future[None] | None = None
         self._wire = encode_call_context("", (replica.replica_id,), "")
 
-    async def run(self) -> None:
-        """Read and write until the caller has closed the session.
-
-        It is never closed from here, not by draining either: a call that is on its way would find no answer, and its
-        caller could not know that it was not begun.
-        """
-        reading = self.loop.create_task(self._read())
-        writing = self.loop.create_task(self._write())
-        try:
-            await asyncio.wait((reading, writing), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (reading, writing):
-                task.cancel()
-            await asyncio.gather(reading, writing, return_exceptions=True)
-            self.end.cut()
-
-    async def _read(self) -> None:
-        receive, from_string = self.end.receive, SessionRequest.FromString
-        while (data := await self._stream.read()) is not grpc.aio.EOF:  # type: ignore[attr-defined]
-            receive(from_string(data))
-            self.wake()
-
-    async def _write(self) -> None:
-        while True:
-            batch = self.end.take(self._replica.admission.ongoing - len(self.work))
-            if batch is not None:
-                await self._stream.write(batch.SerializeToString())
-            else:
-                self._waiting = self.loop.create_future()
-                await self._waiting
-                self._waiting = None
-
     def wake(self) -> None:
-        """Have the writer look for something to send."""
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        """There may be something to send."""
+        self.carrier.wake()
+
+    # What the carrier asks and tells: see mesh.carrier.Passenger.
+
+    def take(self) -> bytes | None:
+        batch = self.end.take(self._replica.admission.ongoing - len(self.work))
+        return None if batch is None else batch.SerializeToString()
+
+    def arrived(self, batch: bytes) -> None:
+        self.end.receive(SessionRequest.FromString(batch))
+        self.carrier.wake()
+
+    def lost(self, error: BaseException | None) -> None:
+        self.end.cut()
+        self._replica.lost(self)
+
+    # What the end of frames hands in.
 
     def opened(
         self,

@@ -17,7 +17,7 @@ from mesh.clock import Clock
 from mesh.config import Application
 from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, StopRequested, apply
 from mesh.controller.inbox import Inbox
-from mesh.controller.launches import launch_request, remove_socket
+from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
 from mesh.controller.rows import Key, blob_names, from_rows, to_rows
@@ -123,7 +123,7 @@ class Controller:
         for action in step.actions:
             self._perform(action)
         for ended in before.replicas.keys() - self._state.replicas.keys():
-            remove_socket(self._run_directory, ended)
+            remove_sockets(self._run_directory, ended)
 
     async def _save(self, blobs: dict[str, bytes]) -> None:
         rows = to_rows(self._state)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mesh.config import DeploymentSpec
 from mesh.controller.state import Replica
-from mesh.controller.views import replica_address
+from mesh.controller.views import replica_address, replica_socket_path
 from mesh.v1 import deployment_pb2, engine_pb2
 
 ROLE = "sidecar.__main__:main"
@@ -22,6 +22,7 @@ def launch_request(
         spec=spec.to_proto(),
         blob_directory=blob_directory,
         address=replica_address(run_directory, replica.replica_id),
+        socket_path=replica_socket_path(run_directory, replica.replica_id),
     )
     return engine_pb2.Launch(
         process_id=replica.replica_id,
@@ -34,7 +35,9 @@ def launch_request(
     )
 
 
-def remove_socket(run_directory: str, replica_id: str) -> None:
+def remove_sockets(run_directory: str, replica_id: str) -> None:
     """Removes what a replica that was killed could not remove itself."""
-    with suppress(FileNotFoundError):
-        Path(replica_address(run_directory, replica_id).removeprefix("unix:")).unlink()
+    address, socket_path = replica_address(run_directory, replica_id), replica_socket_path(run_directory, replica_id)
+    for path in (address.removeprefix("unix:"), socket_path):
+        with suppress(FileNotFoundError):
+            Path(path).unlink()

@@ -41,6 +41,11 @@ def replica_address(run_directory: str, replica_id: str) -> str:
     return f"unix:{run_directory}/r-{replica_id.rpartition('#')[2]}.sock"
 
 
+def replica_socket_path(run_directory: str, replica_id: str) -> str:
+    """The unix socket on which a replica takes sessions from processes of its host."""
+    return f"{run_directory}/r-{replica_id.rpartition('#')[2]}.frames.sock"
+
+
 def endpoint_sets(state: MeshState, run_directory: str) -> dict[tuple[str, str], endpoint_pb2.EndpointSet]:
     """The endpoint set of each deployment by (application, deployment); ``version`` is left to the publisher."""
     replicas = _by_deployment(state)
@@ -132,7 +137,9 @@ def _endpoint_set(
     for replica in replicas:
         if replica.state is ReplicaState.RUNNING and replica.revision == deployment.serving:
             found.endpoints.add(
-                replica_id=replica.replica_id, address=replica_address(run_directory, replica.replica_id)
+                replica_id=replica.replica_id,
+                address=replica_address(run_directory, replica.replica_id),
+                socket_path=replica_socket_path(run_directory, replica.replica_id),
             )
     if revision.gave_up and not found.endpoints:
         found.message = revision.failure

@@ -9,10 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One replica that can be called: its id, never used twice, and its gRPC target."""
+    """One replica that can be called: its id, never used twice, its gRPC target, and its unix socket for this host."""
 
     replica_id: str
     address: str
+    socket_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

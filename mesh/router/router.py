@@ -12,9 +12,8 @@ from functools import partial
 from random import random
 from time import monotonic
 
-import grpc.aio
-
 from mesh import errors
+from mesh.carrier import Carrier, Passenger
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext
 from mesh.payload import Payload, describe_error
@@ -27,22 +26,21 @@ from mesh.router.room import ThreadRoom
 from mesh.router.session import Session
 from mesh.v1 import endpoint_pb2
 
-OpenChannel = Callable[[str], grpc.aio.Channel]
+Carry = Callable[[Endpoint, Passenger], Carrier]
 
 
 class Router:
     """Takes calls for one deployment.
 
-    ``open_channel`` makes a channel to a replica's address; ``keep_time`` has :meth:`tick` called while it says that
-    something is under way.
+    ``carry`` makes a carrier to a replica; ``keep_time`` has :meth:`tick` called while it says that something is under
+    way.
     """
 
     def __init__(
         self,
         application: str,
         deployment: str,
-        open_channel: OpenChannel,
-        metadata: tuple[tuple[str, str], ...],
+        carry: Carry,
         keep_time: Callable[[], None],
     ) -> None:
         self.application = application
@@ -52,8 +50,7 @@ class Router:
         self.methods: tuple[str, ...] = ()
         """The methods that can be called; empty before the first endpoint set."""
         self.thread_room = ThreadRoom()
-        self._open_channel = open_channel
-        self._metadata = metadata
+        self._carry = carry
         self._keep_time = keep_time
         self._gone: Callable[[], errors.MeshError] | None = None  # why nothing can be called
         self._candidates: dict[str, Candidate] = {}
@@ -168,8 +165,7 @@ class Router:
                 candidate.refused(monotonic())
 
         endpoint = candidate.endpoint
-        channel = self._open_channel(endpoint.address)
-        return Session(endpoint.replica_id, channel, self._metadata, on_batch, on_cut)
+        return Session(endpoint.replica_id, partial(self._carry, endpoint), on_batch, on_cut)
 
     def rejected(self, call: Call, session: Session) -> None:
         """A replica gave a call back that it has not begun, or the session was cut before it had sent it."""
@@ -213,7 +209,9 @@ class Router:
                 call.bound(self._limits.request_timeout_s)  # until now it had the default
             self.methods = tuple(method.name for method in endpoint_set.methods)
         self._is_known.set()
-        change = compare(self._candidates, (Endpoint(e.replica_id, e.address) for e in endpoint_set.endpoints))
+        change = compare(
+            self._candidates, (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)
+        )
         for endpoint in change.added:
             self._candidates[endpoint.replica_id] = Candidate(endpoint, self._connect)
         for replica_id in change.removed:

@@ -1,19 +1,12 @@
-"""One session to one replica: drives a caller's end over a gRPC stream.
-
-What is ready when the writer is free goes out as one batch: no timer, no delay when idle. Only ``_send`` and
-``_receive`` know that the carrier is gRPC.
-"""
+"""One session to one replica: a caller's end of frames, and the carrier that takes its batches there and back."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
 
-import grpc
-import grpc.aio
-
+from mesh.carrier import Carrier, Passenger
 from mesh.deadline import to_wire_ms
 from mesh.frames import CallerEnd
 from mesh.router.call import Call
@@ -21,26 +14,21 @@ from mesh.v1.replica_pb2 import SessionResponse
 
 _log = logging.getLogger(__name__)
 
-SESSION_METHOD = "/mesh.v1.ReplicaService/Session"
-
-_BROKEN = (grpc.aio.AioRpcError, asyncio.InvalidStateError)
-
 
 class Session:
-    """One session to one replica, from the first pick until it is closed or cut.
+    """One session to one replica, from the first pick until it is closed or cut; the passenger of its carrier.
 
     ``on_batch`` is called after every batch that came in, ``on_cut`` once, when the session is over and before its
     calls are told.
     """
 
-    __slots__ = ("_carrier", "_channel", "_idle_since_s", "_on_batch", "_on_cut", "_tasks", "_waiting",
-                 "end", "is_cut", "next_deadline", "replica_id", "reported_s")  # fmt: skip
+    __slots__ = ("_carrier", "_idle_since_s", "_on_batch", "_on_cut", "end", "next_deadline", "replica_id",
+                 "reported_s")  # fmt: skip
 
     def __init__(
         self,
         replica_id: str,
-        channel: grpc.aio.Channel,
-        metadata: tuple[tuple[str, str], ...],
+        carry: Callable[[Passenger], Carrier],
         on_batch: Callable[[], None],
         on_cut: Callable[[Session], None],
     ) -> None:
@@ -49,18 +37,10 @@ class Session:
         self.reported_s = 0.0
         self.next_deadline = float("inf")
         """No call of this session has an earlier deadline."""
-        self.is_cut = False
-        self._channel = channel
-        # Without serializers gRPC carries bytes: batches are made and read here.
-        self._carrier: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(SESSION_METHOD)(  # type: ignore[call-arg]
-            metadata=metadata
-        )
         self._on_batch = on_batch
         self._on_cut = on_cut
-        self._waiting: asyncio.Future[None] | None = None
         self._idle_since_s = monotonic()
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
+        self._carrier = carry(self)
 
     def open(self, call: Call) -> None:
         """Begin a call in the replica."""
@@ -72,31 +52,24 @@ class Session:
         call_id = self.end.open(
             call, call.method, encoding, body, timeout_ms, call.request_id, call.context, call.items is not None
         )
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        self._carrier.wake()
         call.opened(self, call_id)
 
     def cancel(self, call_id: int) -> None:
         self.end.cancel(call_id)
-        self._wake()
+        self._carrier.wake()
 
     def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
         self.end.send_item(call_id, encoding, body)
-        self._wake()
+        self._carrier.wake()
 
     def half_close(self, call_id: int) -> None:
         self.end.half_close(call_id)
-        self._wake()
+        self._carrier.wake()
 
     def consumed(self, call_id: int, size_bytes: int) -> None:
         self.end.consumed(call_id, size_bytes)
-        self._wake()
-
-    def _wake(self) -> None:
-        waiting = self._waiting
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        self._carrier.wake()
 
     def expire(self, now_s: float) -> None:
         """End the calls whose deadline has passed."""
@@ -114,58 +87,25 @@ class Session:
             self._idle_since_s = now_s
         return now_s - self._idle_since_s
 
-    async def _write(self) -> None:
-        take = self.end.take
-        loop = asyncio.get_running_loop()
-        try:
-            # A stream also takes batches while it has no connection; they would count as sent if there never is one.
-            await self._channel.channel_ready()
-            while True:
-                batch = take()
-                if batch is None:
-                    self._waiting = loop.create_future()
-                    await self._waiting
-                    self._waiting = None
-                    continue
-                await self._send(batch.SerializeToString())
-        except _BROKEN as error:
-            self._cut(error)
+    def close(self) -> None:
+        """End the session; calls that are still in it are cut."""
+        self._carrier.close()
 
-    async def _read(self) -> None:
-        receive, from_string = self.end.receive, SessionResponse.FromString
-        try:
-            while (data := await self._receive()) is not None:
-                self.reported_s = monotonic()
-                receive(from_string(data))
-                self._on_batch()
-                if self.end.draining and not self.end.calls:
-                    break  # all is answered, and the replica waits for that to be known
-        except _BROKEN as error:
-            self._cut(error)
-        finally:
-            self._cut(None)
+    # What the carrier asks and tells: see mesh.carrier.Passenger.
 
-    async def _send(self, data: bytes) -> None:
-        await self._carrier.write(data)
+    def take(self) -> bytes | None:
+        batch = self.end.take()
+        return None if batch is None else batch.SerializeToString()
 
-    async def _receive(self) -> bytes | None:
-        data = await self._carrier.read()
-        return None if data is grpc.aio.EOF else data  # type: ignore[attr-defined, return-value]
+    def arrived(self, batch: bytes) -> None:
+        self.reported_s = monotonic()
+        self.end.receive(SessionResponse.FromString(batch))
+        self._on_batch()
+        if self.end.draining and not self.end.calls:
+            self.close()  # all is answered, and the replica waits for that to be known
 
-    def _cut(self, error: BaseException | None) -> None:
-        if self.is_cut:
-            return
-        self.is_cut = True
+    def lost(self, error: BaseException | None) -> None:
         if self.end.calls:
             _log.info("session cut replica_id=%s calls=%d error=%r", self.replica_id, len(self.end.calls), error)
         self._on_cut(self)
         self.end.cut()
-        for task in self._tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
-        asyncio.get_running_loop().create_task(self._channel.close(None))
-
-    def close(self) -> None:
-        """End the session; calls that are still in it are cut."""
-        self._carrier.cancel()
-        self._cut(None)

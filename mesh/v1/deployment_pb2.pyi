@@ -105,13 +105,15 @@ class ApplicationSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentSpec, _Mapping]]] = ...) -> None: ...
 
 class ReplicaLaunch(_message.Message):
-    __slots__ = ("replica_id", "spec", "blob_directory", "address")
+    __slots__ = ("replica_id", "spec", "blob_directory", "address", "socket_path")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     BLOB_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SOCKET_PATH_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     spec: DeploymentSpec
     blob_directory: str
     address: str
-    def __init__(self, replica_id: _Optional[str] = ..., spec: _Optional[_Union[DeploymentSpec, _Mapping]] = ..., blob_directory: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    socket_path: str
+    def __init__(self, replica_id: _Optional[str] = ..., spec: _Optional[_Union[DeploymentSpec, _Mapping]] = ..., blob_directory: _Optional[str] = ..., address: _Optional[str] = ..., socket_path: _Optional[str] = ...) -> None: ...

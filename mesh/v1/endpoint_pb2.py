@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from mesh.v1 import deployment_pb2 as mesh_dot_v1_dot_deployment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/endpoint.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\"/\n\x08\x45ndpoint\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xdc\x01\n\x0b\x45ndpointSet\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12$\n\tendpoints\x18\x04 \x03(\x0b\x32\x11.mesh.v1.Endpoint\x12)\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\x12 \n\x07methods\x18\x06 \x03(\x0b\x32\x0f.mesh.v1.Method\x12\x0f\n\x07\x64\x65leted\x18\x07 \x01(\x08\x12\x0f\n\x07message\x18\x08 \x01(\t\"@\n\x05Route\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x12\n\ndeployment\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/endpoint.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\"D\n\x08\x45ndpoint\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bsocket_path\x18\x03 \x01(\t\"\xdc\x01\n\x0b\x45ndpointSet\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12$\n\tendpoints\x18\x04 \x03(\x0b\x32\x11.mesh.v1.Endpoint\x12)\n\x06\x63onfig\x18\x05 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\x12 \n\x07methods\x18\x06 \x03(\x0b\x32\x0f.mesh.v1.Method\x12\x0f\n\x07\x64\x65leted\x18\x07 \x01(\x08\x12\x0f\n\x07message\x18\x08 \x01(\t\"@\n\x05Route\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x12\n\ndeployment\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.endpoint_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ENDPOINT']._serialized_start=61
-  _globals['_ENDPOINT']._serialized_end=108
-  _globals['_ENDPOINTSET']._serialized_start=111
-  _globals['_ENDPOINTSET']._serialized_end=331
-  _globals['_ROUTE']._serialized_start=333
-  _globals['_ROUTE']._serialized_end=397
+  _globals['_ENDPOINT']._serialized_end=129
+  _globals['_ENDPOINTSET']._serialized_start=132
+  _globals['_ENDPOINTSET']._serialized_end=352
+  _globals['_ROUTE']._serialized_start=354
+  _globals['_ROUTE']._serialized_end=418
 # @@protoc_insertion_point(module_scope)

@@ -8,12 +8,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Endpoint(_message.Message):
-    __slots__ = ("replica_id", "address")
+    __slots__ = ("replica_id", "address", "socket_path")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SOCKET_PATH_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     address: str
-    def __init__(self, replica_id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    socket_path: str
+    def __init__(self, replica_id: _Optional[str] = ..., address: _Optional[str] = ..., socket_path: _Optional[str] = ...) -> None: ...
 
 class EndpointSet(_message.Message):
     __slots__ = ("application", "deployment", "version", "endpoints", "config", "methods", "deleted", "message")

@@ -392,7 +392,7 @@ def test_process_without_the_token_is_refused_before_anything_is_decoded(
     own_mesh: RunningMesh, run: Run, journal: Journal, tmp_path: Path
 ) -> None:
     worker = run(Worker.bind(journal.path))
-    (replica,) = own_mesh.run_directory.glob("r-*.sock")
+    (replica,) = set(own_mesh.run_directory.glob("r-*.sock")) - set(own_mesh.run_directory.glob("r-*.frames.sock"))
     controller = own_mesh.run_directory / "controller.sock"
     harm = tmp_path / "harm"
     for token in ((), ("0" * 64,)):

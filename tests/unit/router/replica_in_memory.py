@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
-import grpc.aio
-
+from mesh.carrier import Carrier, Passenger
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.frames import ReplicaEnd
 from mesh.payload import PICKLE, Payload, decode_error, encode_error
 from mesh.router.call import Call, ItemStream
+from mesh.router.endpoints import Endpoint
 from mesh.router.router import Router
 from mesh.v1 import endpoint_pb2
 from mesh.v1.deployment_pb2 import Method
@@ -43,32 +43,20 @@ class ReplicaInMemory:
         self.is_stuck = False
         """Nothing is read from the caller: what it writes counts as sent and is lost."""
         self._end = ReplicaEnd(self)
-        self._batches: asyncio.Queue[object] = asyncio.Queue()
+        self._carrier: _CarrierInMemory | None = None
 
-    # What the router's session does with a channel and a stream.
-
-    def stream_stream(self, _: str) -> ReplicaInMemory:
-        return self
-
-    def __call__(self, *, metadata: object) -> ReplicaInMemory:
+    def carry(self, passenger: Passenger) -> Carrier:
+        """A carrier to this replica, as a router asks for it."""
         self.sessions += 1
-        self._end, self._batches = ReplicaEnd(self), asyncio.Queue()
-        return self
+        self._end = ReplicaEnd(self)
+        self._carrier = _CarrierInMemory(self, passenger)
+        return self._carrier
 
-    async def write(self, data: bytes) -> None:
+    def receive(self, batch: bytes) -> None:
+        """Take in what the carrier brings."""
         if not self.is_stuck:
-            self._end.receive(SessionRequest.FromString(data))
+            self._end.receive(SessionRequest.FromString(batch))
             self._flush()
-
-    async def read(self) -> object:
-        return await self._batches.get()
-
-    def cancel(self) -> None:
-        self.cut()
-
-    async def close(self, _: object) -> None: ...
-
-    async def channel_ready(self) -> None: ...
 
     # What the replica's end says.
 
@@ -125,11 +113,44 @@ class ReplicaInMemory:
     def cut(self) -> None:
         """End the stream, as the death of the process does."""
         self.working.clear()
-        self._batches.put_nowait(grpc.aio.EOF)  # type: ignore[attr-defined]
+        assert self._carrier is not None
+        self._carrier.close()
 
     def _flush(self) -> None:
         while (batch := self._end.take(self.ongoing_elsewhere)) is not None:
-            self._batches.put_nowait(batch.SerializeToString())
+            assert self._carrier is not None
+            self._carrier.bring(batch.SerializeToString())
+
+
+class _CarrierInMemory:
+    """Carries within one loop, each way in the next tick."""
+
+    def __init__(self, replica: ReplicaInMemory, passenger: Passenger) -> None:
+        self._replica = replica
+        self._passenger = passenger
+        self._is_lost = False
+        self._loop = asyncio.get_running_loop()
+        self.wake()
+
+    def wake(self) -> None:
+        self._loop.call_soon(self._send)
+
+    def bring(self, batch: bytes) -> None:
+        """Something for the passenger."""
+        self._loop.call_soon(self._deliver, batch)
+
+    def close(self) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            self._passenger.lost(None)
+
+    def _send(self) -> None:
+        while not self._is_lost and (batch := self._passenger.take()) is not None:
+            self._replica.receive(batch)
+
+    def _deliver(self, batch: bytes) -> None:
+        if not self._is_lost:
+            self._passenger.arrived(batch)
 
 
 class _Taken:
@@ -178,7 +199,7 @@ class Asking:
 
     def __init__(self, *replicas: ReplicaInMemory, **settings: Any) -> None:
         self.replicas = {replica.replica_id: replica for replica in replicas}
-        self.router = Router("default", "Model", self._channel, (), lambda: None)
+        self.router = Router("default", "Model", self._carry, lambda: None)
         self.made.append(self)
         if replicas:
             self.apply(replicas, **settings)
@@ -190,8 +211,8 @@ class Asking:
             cls.made.pop().router.close()
         await settle()
 
-    def _channel(self, address: str) -> Any:
-        return self.replicas[address]
+    def _carry(self, endpoint: Endpoint, passenger: Passenger) -> Carrier:
+        return self.replicas[endpoint.address].carry(passenger)
 
     def apply(self, replicas: Iterable[ReplicaInMemory], **settings: Any) -> None:
         """Give the router a full endpoint set."""
