@@ -316,6 +316,8 @@ async def test_redeploying_under_load_loses_no_request(own_mesh: RunningMesh, ru
             return tuple(answer.raise_for_status().json())
 
         async with Load(worker.work, at_a_time=12) as load, Load(get, at_a_time=8) as web:
+            await load.wait_for_more(50)
+            await web.wait_for_more(20)
             for version in (2, 3, 4):
                 node = Worker.options(num_replicas=2).bind(journal.path, version)
                 await asyncio.to_thread(run, node, route_prefix="/")
