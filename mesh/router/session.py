@@ -89,14 +89,18 @@ class Session:
         self.end.half_close(call_id)
         self._wake()
 
-    def consumed(self, call_id: int, size_bytes: int) -> None:
-        self.end.consumed(call_id, size_bytes)
-        self._wake()
+    def consumed(self, call_id: int, size_bytes: int, items: int) -> None:
+        if self.end.consumed(call_id, size_bytes, items):
+            self._wake()
 
     def _wake(self) -> None:
         waiting = self._waiting
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
+
+    def watch_deadline(self, deadline: float) -> None:
+        """A call of this session has this deadline from now on."""
+        self.next_deadline = min(self.next_deadline, deadline)
 
     def expire(self, now_s: float) -> None:
         """End the calls whose deadline has passed."""

@@ -12,10 +12,11 @@ from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.frames import ReplicaEnd
 from mesh.payload import PICKLE, Payload, decode_error, encode_error
-from mesh.router.call import Call, ItemStream
+from mesh.router.call import Call
+from mesh.router.item_stream import ItemStream
 from mesh.router.router import Router
 from mesh.v1 import endpoint_pb2
-from mesh.v1.deployment_pb2 import Method
+from mesh.v1.deployment_pb2 import METHOD_KIND_DEF, Method
 from mesh.v1.replica_pb2 import CallContext, SessionRequest
 
 
@@ -201,7 +202,7 @@ class Asking:
             endpoint_pb2.EndpointSet(
                 endpoints=endpoints,
                 config=DeploymentConfig(**settings).to_proto(),
-                methods=[Method(name="__call__"), Method(name="predict")],
+                methods=[Method(name=name, kind=METHOD_KIND_DEF) for name in ("__call__", "predict")],
             )
         )
 
