@@ -14,7 +14,7 @@ from typing import Any
 from mesh import errors
 from mesh.connect import Connection
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode, decode_error
+from mesh.payload import Payload, decode, decode_error, refuse_items
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream
@@ -194,6 +194,4 @@ def _raisable(error: BaseException) -> BaseException:
 def no_stream(stream: ItemStream) -> errors.MeshError:
     """A stream where a value has to be."""
     stream.cancel()
-    return errors.NotSupportedYet(
-        "a stream cannot be passed on yet, neither as an argument nor as a result: read its items and yield them"
-    )
+    return refuse_items()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh import errors
 from mesh.frames import WINDOW, item_cost
-from mesh.payload import Attachable, Payload, attach, attached, decode
+from mesh.payload import AttachableItems, Payload, attach, attached, decode
 from mesh.router.item_stream import ItemStream
 from mesh.waiting import refuse_to_block, wait_in_thread, wait_on_loop
 
@@ -20,7 +20,7 @@ _TOLD_AT_ONCE = WINDOW // 8
 """Credit for what was read is given back in lots of this size, and when nothing is left to read."""
 
 
-class DeploymentResponseGenerator(Attachable):
+class DeploymentResponseGenerator(AttachableItems):
     """The items that a generator method yields: ``async for`` in a coroutine, ``for`` everywhere else.
 
     Items are decoded where they are read. What the method raises half way comes behind the items that it had yielded.

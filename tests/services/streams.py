@@ -32,14 +32,7 @@ class Streams:
 
     def __init__(self) -> None:
         self._yielded: Counter[str] = Counter()
-        self._ended: dict[str, asyncio.Event] = {}
-        self._open: dict[str, threading.Event] = {}
-        self._loop = asyncio.get_event_loop_policy()
-        self._main: asyncio.AbstractEventLoop | None = None
-
-    async def enter(self) -> None:
-        """Remember the loop, for plain methods to tell it of their end."""
-        self._main = asyncio.get_running_loop()
+        self._events: dict[str, threading.Event] = {}
 
     # --- generators
 
@@ -87,12 +80,12 @@ class Streams:
                 self._yielded[key] += 1
                 yield "x" * size
         finally:
-            assert self._main is not None
-            self._main.call_soon_threadsafe(self._event(key).set)
+            self._event(key).set()
 
     async def one_then_waits(self, key: str) -> AsyncGenerator[str, None]:
         """One item, then nothing until it is cancelled."""
         try:
+            self._event(f"{key} entered").set()
             yield "first"
             await asyncio.get_running_loop().create_future()
         finally:
@@ -101,6 +94,7 @@ class Streams:
     async def waits(self, key: str) -> AsyncGenerator[str, None]:
         """Nothing until it is cancelled."""
         try:
+            self._event(f"{key} entered").set()
             await asyncio.get_running_loop().create_future()
             yield "never"
         finally:
@@ -109,7 +103,7 @@ class Streams:
     def one_then_holds(self, key: str) -> Generator[str, None, None]:
         """One item, then it holds the turn until the key is opened."""
         yield "first"
-        self._open.setdefault(key, threading.Event()).wait(30)
+        self._event(key).wait(30)
         yield "second"
 
     def where(self, number: int) -> Generator[tuple[int, str, int], None, None]:
@@ -118,11 +112,14 @@ class Streams:
             _step.set(_step.get() + 1)
             yield os.getpid(), threading.current_thread().name, _step.get()
 
-    async def unreadable(self) -> AsyncGenerator[Any, None]:
-        """A good item, and one that arrives and cannot be rebuilt."""
-        yield 1
-        yield Unreadable()
-        yield 3
+    async def unreadable(self, key: str) -> AsyncGenerator[Any, None]:
+        """A good item, and then ones that arrive and cannot be rebuilt."""
+        try:
+            yield 1
+            while True:
+                yield Unreadable()
+        finally:
+            self._event(key).set()
 
     async def lock(self) -> AsyncGenerator[Any, None]:
         """An item that does not pickle."""
@@ -133,26 +130,34 @@ class Streams:
 
     async def open(self, key: str) -> None:
         """Let go who holds the turn."""
-        self._open.setdefault(key, threading.Event()).set()
+        self._event(key).set()
 
     async def yielded(self, key: str) -> int:
         """How many items were yielded."""
         return self._yielded[key]
 
+    async def entered(self, key: str) -> None:
+        """Return when a generator that waits has begun."""
+        await self.ended(f"{key} entered")
+
     async def ended(self, key: str) -> None:
         """Return when the generator has run its ``finally``."""
-        await self._event(key).wait()
+        assert await asyncio.to_thread(self._event(key).wait, 30)
 
     def ping(self) -> str:
         """Answers when it has the turn."""
         return "pong"
 
-    async def value(self) -> int:
+    async def value(self, value: Any = 1) -> Any:
         """No generator."""
-        return 1
+        return value
 
-    def _event(self, key: str) -> asyncio.Event:
-        return self._ended.setdefault(key, asyncio.Event())
+    async def pid(self) -> int:
+        """Which process it is."""
+        return os.getpid()
+
+    def _event(self, key: str) -> threading.Event:
+        return self._events.setdefault(key, threading.Event())
 
 
 @mesh.deployment
@@ -183,6 +188,16 @@ class Reader:
         """Reads what does not end."""
         async for _ in self._streams.one_then_waits(key):
             pass
+
+    async def yield_responses(self, number: int) -> AsyncGenerator[Any, None]:
+        """Responses as items."""
+        for value in range(number):
+            yield self._streams.value.remote(value)
+
+    def yield_responses_on_turn(self, number: int) -> Generator[Any, None, None]:
+        """The same from a plain generator."""
+        for value in range(number):
+            yield self._streams.value.remote(value)
 
     async def pass_on(self, number: int) -> Any:
         """What is not supported yet."""
