@@ -72,6 +72,7 @@ class Call:
         self.retry_on_death = retry_on_death
         self.items = items
         self.items_begun = False
+        """Items were sent or have come: it cannot be sent again from the beginning."""
         self.waits = False  # a thread waits for room in its name, so it is queued beyond the limit
         self.session: Session | None = None
         self.call_id = 0
@@ -180,6 +181,7 @@ class Call:
         if self.is_over:
             return
         if self._stream is None:
+            self.items_begun = True
             self._stream = ItemStream(self)
             self.ending.ended(self._stream)
         # Between items the time starts anew; how long the whole stream takes is its own affair.

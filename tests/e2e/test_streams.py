@@ -258,10 +258,11 @@ def test_item_that_does_not_pickle_ends_the_stream(streams: Handle) -> None:
 
 
 @BOTH_ENDLESS
-def test_replica_that_dies_breaks_the_stream(deploy: Callable[..., Handle], key: str, method: str) -> None:
+@pytest.mark.parametrize("retry", [True, False])
+def test_replica_that_dies_breaks_the_stream(deploy: Callable[..., Handle], key: str, method: str, retry: bool) -> None:
     mortal = deploy(Streams.bind(), "mortal")
     pid = mortal.pid.remote().result(LIMIT_S)
-    items = mortal.options(method_name=method, retry_on_death=False).remote(key)
+    items = mortal.options(method_name=method, retry_on_death=retry).remote(key)
     next(items)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(errors.ReplicaDied):

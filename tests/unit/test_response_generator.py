@@ -147,6 +147,7 @@ async def test_all_that_was_read_is_told_before_waiting(outcome: Outcome, stream
     for _ in range(3):
         await anext(items)
     reading = asyncio.ensure_future(anext(items))
+    await asyncio.sleep(0)
     outcome.connection.loop.call_soon_threadsafe(_put, stream, 4)
     assert await reading == 4
     assert call.consumed == [3]

@@ -194,6 +194,24 @@ async def test_cancelled_in_the_middle_of_a_step(turns: Turns) -> None:
     assert 2 not in session.items
 
 
+async def test_cancelled_while_a_method_makes_the_generator(turns: Turns) -> None:
+    in_method, go_on = asyncio.Event(), threading.Event()
+    session, numbers = Session(turns), Numbers(3)
+
+    def make() -> Generator[int, None, None]:
+        session.crossing.put(lambda _: in_method.set(), None)
+        go_on.wait(30)
+        return numbers.plain()
+
+    work = _begun(session, make, MethodKind.DEF)
+    await in_method.wait()
+    work.cancelled()
+    go_on.set()
+    await session.has_left.wait()
+    assert (numbers.made, session.items) == (0, [])
+    assert [type(error) for error in session.failed] == [errors.RequestCancelled]
+
+
 async def test_cancelled_before_its_first_step(turns: Turns) -> None:
     held, numbers, session = threading.Event(), Numbers(3), Session(turns)
     turns.submit(lambda: held.wait(30))
