@@ -192,6 +192,22 @@ def test_cancelled_generator_gives_no_item_more(outcome: Outcome, stream: ItemSt
     assert list(items) == []
 
 
+def test_for_on_the_loop_of_the_calls_is_refused_even_when_items_are_there(
+    outcome: Outcome, stream: ItemStream, thread: LoopThread
+) -> None:
+    outcome.ended(stream)
+    _put(stream, 1, 2)
+    items = DeploymentResponseGenerator(outcome)
+
+    async def read() -> None:
+        for _ in items:
+            pass
+
+    with pytest.raises(RuntimeError, match="`async for`"):
+        thread.run(read(), LIMIT_S)
+    assert next(items) == 1
+
+
 def test_value_where_items_were_asked_for(outcome: Outcome) -> None:
     outcome.ended(Payload(PICKLE, pickle.dumps(1)))
     with pytest.raises(TypeError, match=r"Model\.count has returned a value"):

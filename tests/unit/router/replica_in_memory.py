@@ -106,6 +106,12 @@ class ReplicaInMemory:
         self._end.reply(call_id, PICKLE, body)
         self._flush()
 
+    def send_item(self, body: bytes, item: bytes) -> None:
+        """Answer the call that brought ``body`` with an item, of which there may be more."""
+        call_id = next(asked.call_id for asked in self.asked if asked.body == body and asked.call_id in self.working)
+        self._end.send_item(call_id, PICKLE, item)
+        self._flush()
+
     def fail(self, body: bytes, error: Exception) -> None:
         """End the call that brought ``body`` by an exception of the user's code."""
         call_id = next(asked.call_id for asked in self.asked if asked.body == body and asked.call_id in self.working)
