@@ -18,7 +18,7 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
-	@echo 'make bench   calls by handle beside plain gRPC, over 1, 4 and 16 replicas (six minutes)'
+	@echo 'make bench   calls and streams by handle beside plain gRPC, over 1, 4 and 16 replicas (seven minutes)'
 	@echo 'make lint    the checks alone'
 	@echo 'make proto   generate mesh/v1 from protos/'
 	@echo 'make clean   remove what the other commands have fetched and made'
@@ -31,6 +31,7 @@ test: lint graphviz
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.handle_call
+	$(BIN)/python -m benchmarks.generators
 
 lint: .venv/.dev generated buf
 	$(BIN)/python -m ruff format --check .

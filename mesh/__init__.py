@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         RequestRejected,
         UserCodeError,
     )
-    from mesh.handle import DeploymentHandle, DeploymentResponse, Ref
+    from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, Ref
 
 _HOMES = {
     "mesh.api": (
@@ -56,7 +56,7 @@ _HOMES = {
         "ConfigError DeadlineExceeded DeployFailed DeploymentNotFound MeshError MeshUnavailable MethodNotFound "
         "NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected UserCodeError"
     ),
-    "mesh.handle": "DeploymentHandle DeploymentResponse Ref",
+    "mesh.handle": "DeploymentHandle DeploymentResponse DeploymentResponseGenerator Ref",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -68,6 +68,7 @@ __all__ = [
     "DeploymentHandle",
     "DeploymentNotFound",
     "DeploymentResponse",
+    "DeploymentResponseGenerator",
     "HTTPOptions",
     "MeshError",
     "MeshUnavailable",

@@ -35,6 +35,11 @@ class MethodKind(IntEnum):
     GENERATOR = pb.METHOD_KIND_GENERATOR
     ASYNC_GENERATOR = pb.METHOD_KIND_ASYNC_GENERATOR
 
+    @property
+    def yields(self) -> bool:
+        """It is a generator: it answers with items."""
+        return self in (MethodKind.GENERATOR, MethodKind.ASYNC_GENERATOR)
+
 
 @dataclass(frozen=True, slots=True)
 class Method:

@@ -19,7 +19,7 @@ from mesh.dag.execute import Plan, execute
 from mesh.dag.nodes import ClassNode, DeploymentNode
 from mesh.deployments import Deployment, deployment
 from mesh.errors import ConfigError, MeshError, NotSupportedYet
-from mesh.handle import DeploymentHandle, DeploymentResponse
+from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 from mesh.http_adapters import Adapter, check_adapter, starlette_request
 
 T = TypeVar("T", bound=type)
@@ -36,9 +36,9 @@ class GraphHandle:
     def __init__(self, plan: Plan, handles: Mapping[str, DeploymentHandle]) -> None:
         self._plan = plan
         self._handles = dict(handles)
-        self._methods: dict[tuple[str, str], Callable[..., DeploymentResponse]] = {}
+        self._methods: dict[tuple[str, str], Callable[..., DeploymentResponse | DeploymentResponseGenerator]] = {}
 
-    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse:
+    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse | DeploymentResponseGenerator:
         """Start the whole graph; each node runs once, those that do not wait for each other at the same time."""
         return execute(self._plan, args, kwargs, self._call)
 
@@ -46,7 +46,9 @@ class GraphHandle:
         """Run the graph from a coroutine; the awaitable gives its output."""
         return self.remote(*args, **kwargs).value()
 
-    def _call(self, deployment: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> DeploymentResponse:
+    def _call(
+        self, deployment: str, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> DeploymentResponse | DeploymentResponseGenerator:
         remote = self._methods.get((deployment, method))
         if remote is None:
             remote = self._handles[deployment].options(method_name=method).remote

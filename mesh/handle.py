@@ -2,14 +2,14 @@
 
 ``await handle.method(x)`` calls like a method. ``handle.method.remote(x)`` starts the call at once and gives a
 :class:`DeploymentResponse`; awaiting that gives a :class:`Ref` as soon as the call is routed, awaiting the ref gives
-the result. Outside of coroutines both have ``result()``.
+the result. Outside of coroutines both have ``result()``. A generator method gives a
+:class:`DeploymentResponseGenerator`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +24,11 @@ from mesh.http import claim_request
 from mesh.outcome import Outcome, ResultFuture
 from mesh.payload import PICKLE, Payload, encode_call
 from mesh.response import ATTACHABLES, DeploymentResponse, Ref
+from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call, Ending
 from mesh.router.router import Router
 
-__all__ = ["CallOptions", "DeploymentHandle", "DeploymentResponse", "Ref"]
+__all__ = ["CallOptions", "DeploymentHandle", "DeploymentResponse", "DeploymentResponseGenerator", "Ref"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class CallOptions:
     method_name: str = "__call__"
     timeout_s: float | None = None
     retry_on_death: bool | None = None
+    stream: bool = False
 
 
 class DeploymentHandle:
@@ -74,7 +76,7 @@ class DeploymentHandle:
         self,
         *,
         method_name: str | None = None,
-        stream: bool = False,
+        stream: bool | None = None,
         multiplexed_model_id: str = "",
         timeout_s: float | None = None,
         retry_on_death: bool | None = None,
@@ -82,10 +84,9 @@ class DeploymentHandle:
         """A handle with other options; None keeps the present one.
 
         ``timeout_s`` bounds each call, in seconds; ``retry_on_death`` has calls that a replica held when it died sent
-        again to another one.
+        again to another one. ``stream=True`` says that the method answers with items; for a generator method this is
+        found out, but not for a method that returns a generator which it has made.
         """
-        if stream:
-            raise errors.NotSupportedYet("streams by handle (stream=True) are not supported yet")
         if multiplexed_model_id:
             raise errors.NotSupportedYet("multiplexed models (multiplexed_model_id) are not supported yet")
         if timeout_s is not None and not timeout_s > 0:
@@ -96,6 +97,7 @@ class DeploymentHandle:
                 method_name=options.method_name if method_name is None else method_name,
                 timeout_s=options.timeout_s if timeout_s is None else timeout_s,
                 retry_on_death=options.retry_on_death if retry_on_death is None else retry_on_death,
+                stream=options.stream if stream is None else stream,
             )
         )
 
@@ -111,8 +113,8 @@ class DeploymentHandle:
         handle._connection, handle._router = self._connection, self._router
         return handle
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-        """Call the method from a coroutine; the awaitable gives its result."""
+    def __call__(self, *args: Any, **kwargs: Any) -> ResultFuture | DeploymentResponseGenerator:
+        """Call the method from a coroutine: await its result, or read the items of a generator with ``async for``."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -120,27 +122,48 @@ class DeploymentHandle:
                 f"{self!r} was called outside of a coroutine: use .remote(...).result(), or await it in one"
             ) from None
         connection = self._connected()
+        if self._yields():
+            return self._start_stream(connection, args, kwargs)
         future = ResultFuture(loop=loop)
         future.bind(connection, loop)
         future.call = self._call(future)
         self._start(connection, future.call, args, kwargs)
         return future
 
-    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse:
+    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse | DeploymentResponseGenerator:
         """Start a call, awaited or not. Arguments are pickled now; later changes of them are not seen.
+
+        A generator method gives a :class:`DeploymentResponseGenerator`. Where it is not known yet what the method is,
+        as in the first call of a process, the response can be read like one.
 
         Outside of a coroutine it waits, within the call's deadline, while the router's queue is full. Raises
         :class:`mesh.errors.PayloadError` for what cannot be pickled, :class:`mesh.errors.MethodNotFound` for a method
         that the deployment does not have.
         """
         connection = self._connected()
-        outcome = Outcome(connection, self._deployment, self._options.method_name)
-        call = outcome.call = self._call(outcome)
         self._check_method()
+        outcome = self._outcome(connection)
         if _may_wait(connection):
-            self._wait_for_room(call)
-        self._start(connection, call, args, kwargs)
-        return DeploymentResponse(outcome)
+            self._wait_for_room(outcome.call)
+        self._start(connection, outcome.call, args, kwargs)
+        return DeploymentResponseGenerator(outcome) if self._yields() else DeploymentResponse(outcome)
+
+    def _start_stream(
+        self, connection: Connection, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> DeploymentResponseGenerator:
+        outcome = self._outcome(connection)
+        self._start(connection, outcome.call, args, kwargs)
+        return DeploymentResponseGenerator(outcome)
+
+    def _yields(self) -> bool:
+        """Whether the method is known to answer with items."""
+        assert self._router is not None
+        return self._options.stream or self._router.yields(self._options.method_name) is True
+
+    def _outcome(self, connection: Connection) -> Outcome:
+        outcome = Outcome(connection, self._deployment, self._options.method_name)
+        outcome.call = self._call(outcome)
+        return outcome
 
     def _call(self, ending: Ending) -> Call:
         assert self._router is not None

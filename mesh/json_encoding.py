@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from mesh.errors import PayloadError
-from mesh.payload import Attachable
+from mesh.payload import Attachable, AttachableItems, refuse_items
 
 
 class NotReady(Exception):
@@ -92,6 +92,8 @@ def _simpler(value: Any) -> object:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if callable(getattr(kind, "model_dump", None)):
         return value.model_dump(mode="json")
+    if isinstance(value, AttachableItems):
+        raise refuse_items()
     if isinstance(value, Attachable):
         return _result_of(value)
     raise TypeError(f"{_name_of(kind)} has no form in JSON")

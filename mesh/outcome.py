@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from mesh import errors
 from mesh.connect import Connection
-from mesh.context import turn
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode, decode_error
-from mesh.router.call import Call, ItemStream
+from mesh.payload import Payload, decode, decode_error, refuse_items
+from mesh.response_generator import DeploymentResponseGenerator
+from mesh.router.call import Call
+from mesh.router.item_stream import ItemStream
+from mesh.waiting import wait_in_thread
 
 Result = Payload | ItemStream | BaseException
 
@@ -56,16 +57,33 @@ class ResultFuture(asyncio.Future[Any]):
         if self.done():
             return
         try:
-            self.set_result(_value_of(result))
+            if isinstance(result, ItemStream):
+                self.set_result(self._generator(result))
+            else:
+                self.set_result(_value_of(result))
         except BaseException as error:
             self.set_exception(_raisable(error))
+
+    def _generator(self, stream: ItemStream) -> DeploymentResponseGenerator:
+        outcome = Outcome(self._connection, self.call.router.name, self.call.method)
+        outcome.call = self.call
+        outcome.ended(stream)
+        return DeploymentResponseGenerator(outcome)
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        """The items of a generator method that was not known to be one when it was called."""
+        items = await self
+        if not isinstance(items, DeploymentResponseGenerator):
+            raise TypeError(f"{self.call.router.name}.{self.call.method} is no generator: await it")
+        async for item in items:
+            yield item
 
 
 class Outcome:
     """When a call is routed and how it ends, to be asked from any loop and any thread."""
 
     __slots__ = ("_is_decoded", "_lock", "_on_ended", "_on_routed", "_result", "_value", "call", "connection",
-                 "is_ended", "is_routed", "name")  # fmt: skip
+                 "has_reader", "is_ended", "is_routed", "name")  # fmt: skip
 
     call: Call
     read_error = staticmethod(decode_error)
@@ -75,6 +93,8 @@ class Outcome:
         self.name = f"{deployment}.{method}"
         self.is_routed = False
         self.is_ended = False
+        self.has_reader = False
+        """If it is a stream, somebody holds the generator that reads it, and ends it by dropping that."""
         self._result: Result | None = None
         self._is_decoded = False
         self._value: Any = None
@@ -93,6 +113,8 @@ class Outcome:
         with self._lock:
             if self.is_ended:
                 return
+            if self.has_reader and isinstance(result, ItemStream):
+                ItemStream.unclock(result)
             self._result = result
             self.is_ended = True
             callbacks, self._on_ended = self._on_ended, []
@@ -121,71 +143,42 @@ class Outcome:
         assert self._result is not None
         return self._result
 
+    @property
+    def may_be_stream(self) -> bool:
+        """It stands for items and not for a value, as far as anybody knows yet."""
+        if self.is_ended:
+            return not isinstance(self._result, Payload)
+        return self.call.router.yields(self.call.method) is not False
+
     def value(self) -> Any:
-        """The value, decoded once, or what the call raised."""
+        """The value, decoded once, or what the call raised; of a stream a generator for its items."""
+        assert self._result is not None
+        if isinstance(self._result, ItemStream):
+            return DeploymentResponseGenerator(self)
         with self._lock:
             if not self._is_decoded:
-                assert self._result is not None
                 self._value = _value_of(self._result)
                 self._is_decoded = True
             return self._value
 
     def cancel(self) -> None:
-        if not self.is_ended:
+        if not self.is_ended or isinstance(self._result, ItemStream):
             self.connection.on_loop(Call.cancel, self.call)
 
-    def wait_on_loop(self, when: Callable[[Callable[[], object]], None]) -> asyncio.Future[None]:
-        """A future of the running loop that is done when ``when`` says so."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        if loop is self.connection.loop:
-            when(lambda: _set_done(future))
-        else:
-            crossing = crossing_to(loop)
-            when(lambda: _put(crossing, future))
-        return future
+    def cancel_soon(self) -> None:
+        """Cancel from a finaliser, which may run in the middle of anything."""
+        crossing_to(self.connection.loop).put(Call.cancel, self.call)
 
-    def wait_in_thread(self, timeout_s: float | None) -> Any:
-        """The value, waited for in a thread that runs no loop of ours."""
-        if not self.is_ended:
-            _refuse_to_block(self.connection)
-            ended = threading.Event()
-            self.when_ended(ended.set)
-            on_turn = turn.get()
-            if on_turn is None:
-                in_time = ended.wait(timeout_s)
-            else:
-                with on_turn.given_away():
-                    in_time = ended.wait(timeout_s)
-            if not in_time:
-                raise errors.DeadlineExceeded(f"{self.name} has not ended after {timeout_s} s; the call goes on")
-        return self.value()
+    def wait_ended(self, timeout_s: float | None) -> None:
+        """Wait for the end in a thread that runs no loop of ours."""
+        if not self.is_ended and not wait_in_thread(self.connection, self.when_ended, timeout_s):
+            raise errors.DeadlineExceeded(f"{self.name} has not ended after {timeout_s} s; the call goes on")
 
 
-def _put(crossing: Crossing, future: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the waiter's loop is closed: nobody is left to be told
-        crossing.put(_set_done, future)
-
-
-def _set_done(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _refuse_to_block(connection: Connection) -> None:
-    if asyncio._get_running_loop() is connection.loop:
-        raise RuntimeError(
-            "this would block the replica's event loop, and with it the call that is waited for: write `await ref`"
-        )
-
-
-def _value_of(result: Result) -> Any:
+def _value_of(result: Payload | BaseException) -> Any:
     """The value behind a result; raises what the call raised."""
     if isinstance(result, Payload):
         return decode(result)
-    if isinstance(result, ItemStream):
-        result.cancel()
-        raise errors.NotSupportedYet("the method yields; streams by handle are not supported yet")
     raise result
 
 
@@ -201,4 +194,4 @@ def _raisable(error: BaseException) -> BaseException:
 def no_stream(stream: ItemStream) -> errors.MeshError:
     """A stream where a value has to be."""
     stream.cancel()
-    return errors.NotSupportedYet("a stream cannot be an argument yet")
+    return refuse_items()

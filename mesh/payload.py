@@ -53,6 +53,19 @@ class Attachable:
     __slots__ = ()
 
 
+class AttachableItems(Attachable):
+    """Items that come one after the other. They cannot stand yet where a value has to be."""
+
+    __slots__ = ()
+
+
+def refuse_items() -> errors.NotSupportedYet:
+    """The error for a stream where a value has to be."""
+    return errors.NotSupportedYet(
+        "a stream cannot be passed on yet, neither as an argument nor as a result: read its items and yield them"
+    )
+
+
 class Encoded(NamedTuple):
     """A pickled value and what it mentions; a payload as soon as the payloads of ``attached`` are known."""
 

@@ -13,6 +13,8 @@ from mesh import connect, errors
 from mesh.http import request_payload
 from mesh.outcome import Outcome, no_stream
 from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached
+from mesh.response_generator import DeploymentResponseGenerator
+from mesh.waiting import wait_on_loop
 
 ATTACHABLES = (Attachable, HTTPConnection)
 """What travels beside the pickle of arguments and results."""
@@ -21,10 +23,11 @@ ATTACHABLES = (Attachable, HTTPConnection)
 class _OfCall(Attachable):
     """What a response and a ref have in common: they stand for one call, and are no value themselves."""
 
-    __slots__ = ("outcome",)
+    __slots__ = ("_items", "outcome")
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
+        self._items: DeploymentResponseGenerator | None = None
 
     def result(self, timeout_s: float | None = None) -> Any:
         """Wait for the value in a thread without a loop, or in a notebook cell.
@@ -32,7 +35,8 @@ class _OfCall(Attachable):
         Raises what the method raised, and :class:`mesh.errors.DeadlineExceeded` after ``timeout_s`` seconds, which
         leaves the call alone. In an ``async def`` of a replica it raises RuntimeError: await there.
         """
-        return self.outcome.wait_in_thread(timeout_s)
+        self.outcome.wait_ended(timeout_s)
+        return self.outcome.value()
 
     def cancel(self) -> None:
         """Cancel the call wherever it is; a call that has ended stays as it is."""
@@ -52,11 +56,25 @@ class _OfCall(Attachable):
         outcome = self.outcome
         if not outcome.is_ended:
             try:
-                await outcome.wait_on_loop(outcome.when_ended)
+                await wait_on_loop(outcome.connection, outcome.when_ended)
             except asyncio.CancelledError:
                 outcome.cancel()
                 raise
         return outcome.value()
+
+    def __aiter__(self) -> DeploymentResponseGenerator:
+        """The items of a generator method that was not known to be one when it was called."""
+        return self._generator().__aiter__()
+
+    def __iter__(self) -> DeploymentResponseGenerator:
+        return self._generator().__iter__()
+
+    def _generator(self) -> DeploymentResponseGenerator:
+        if self._items is None:
+            if not self.outcome.may_be_stream:
+                raise TypeError(self._hint())
+            self._items = DeploymentResponseGenerator(self.outcome)
+        return self._items
 
     def __reduce__(self) -> tuple[Any, ...]:
         return resolved_ref, (attach(self),)
@@ -83,7 +101,7 @@ class _OfCall(Attachable):
     def _way_to_the_value(self) -> str:
         return "await it to get the value, or call .result() outside of coroutines"
 
-    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
+    __bool__ = __len__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
     __setitem__ = __delitem__ = __reversed__ = __complex__ = __round__ = __divmod__ = __rdivmod__ = _no_value
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_value
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _no_value
@@ -115,7 +133,7 @@ class DeploymentResponse(_OfCall):
         outcome = self.outcome
         if not outcome.is_routed:
             try:
-                await outcome.wait_on_loop(outcome.when_routed)
+                await wait_on_loop(outcome.connection, outcome.when_routed)
             except asyncio.CancelledError:
                 outcome.cancel()
                 raise
@@ -136,7 +154,7 @@ async def payload_of(value: Any) -> Payload:
         return Payload(HTTP_REQUEST, await request_payload(value))
     outcome: Outcome = value.outcome
     if not outcome.is_ended:
-        await outcome.wait_on_loop(outcome.when_ended)
+        await wait_on_loop(outcome.connection, outcome.when_ended)
     result = outcome.result()
     if isinstance(result, Payload):
         return result

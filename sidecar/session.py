@@ -130,8 +130,8 @@ class ReplicaSession:
         self.wake()
 
     def consumed(self, call_id: int, size_bytes: int) -> None:
-        self.end.consumed(call_id, size_bytes)
-        self.wake()
+        if self.end.consumed(call_id, size_bytes):
+            self.wake()
 
     def left(self, call_id: int) -> None:
         """The user's code for a call has ended: its slot is free."""

@@ -9,7 +9,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from threading import Lock
 from time import monotonic
-from types import GeneratorType
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -23,19 +23,22 @@ from mesh.deadline import NEVER
 from mesh.http import decode_request
 from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Payload, decode, encode_error, encode_result
 from mesh.response import ATTACHABLES, payload_of
+from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
 _LAST = object()
+_OF_THE_LOOP = (*ATTACHABLES, AsyncGeneratorType)
+"""Results of plain methods that the loop has to deal with."""
 
 
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
     __slots__ = ("_call_id", "_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
-                 "_session", "_task", "_writable", "context", "method")  # fmt: skip
+                 "_session", "_writable", "_yielding", "context", "method", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -53,7 +56,9 @@ class Work:
         self._payload = payload
         self._items = _BodyItems(session, call_id) if items_follow else None
         self._request: Request | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """What runs for it on the loop."""
+        self._yielding: ItemsOfLoop | ItemsOfTurn | None = None
         self._writable: asyncio.Event | None = None
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
         self._is_cancelled = False
@@ -63,7 +68,7 @@ class Work:
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
         if self.method.runs_on_loop:
-            self._task = self._session.loop.create_task(self._run_on_loop())
+            self.task = self._session.loop.create_task(self._run_on_loop())
         else:
             self._session.turns.submit(partial(copy_context().run, self._run_on_turn))
 
@@ -93,7 +98,10 @@ class Work:
         try:
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
-            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, (*ATTACHABLES, GeneratorType)):
+            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, _OF_THE_LOOP):
+                if isinstance(result, GeneratorType):
+                    self._items_of_turn(result).step()
+                    return
                 encoded = encode_result(result, ATTACHABLES)
                 if not encoded.attached:
                     to_loop(self._reply, encoded.with_payloads(()))
@@ -109,7 +117,7 @@ class Work:
             self._fail(asyncio.CancelledError())
         else:
             self._claim.release()
-            self._task = self._session.loop.create_task(self._answer_on_loop(result))
+            self.task = self._session.loop.create_task(self._answer_on_loop(result))
 
     async def _answer_on_loop(self, result: Any) -> None:
         self._claim.acquire()
@@ -133,11 +141,31 @@ class Work:
             await self._answer_http(result)
         elif isinstance(result, ATTACHABLES):
             self._reply(await payload_of(result))
-        elif isinstance(result, GeneratorType) or hasattr(result, "__anext__"):
-            raise errors.NotSupportedYet("the method yields; streams by handle are not supported yet")
+        elif isinstance(result, GeneratorType):
+            self._session.turns.submit(self._items_of_turn(result).step)
+        elif hasattr(result, "__anext__"):
+            self._yielding = items = ItemsOfLoop(self, self._session, self._call_id, result)
+            await items.send()
+            self._yielded(None)
         else:
             encoded = encode_result(result, ATTACHABLES)
             self._reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+
+    def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
+        """From now on the call ends when the generator does; on a turn or on the loop."""
+        context = copy_context()
+        context.run(turn.set, self._session.turns)
+        self._yielding = items = ItemsOfTurn(self, self._session, self._call_id, generator, context, self._yielded)
+        if self._is_cancelled:  # before there was anything to be told of it
+            items.cancelled()
+        return items
+
+    def _yielded(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._fail(error)
+        elif not self._is_over:
+            self._session.end_items(self._call_id)
+            self._over()
 
     async def _answer_http(self, result: Any) -> None:
         if isinstance(result, GeneratorType):
@@ -230,8 +258,10 @@ class Work:
         self._is_cancelled = self.context.cancelled = True
         for call in list(self.context.calls):
             call.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
+        if self._yielding is not None:
+            self._yielding.cancelled()
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
@@ -244,6 +274,8 @@ class Work:
             self._items.close()
 
     def credited(self) -> None:
+        if self._yielding is not None:
+            self._yielding.credited()
         if self._writable is not None:
             self._writable.set()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from mesh.frames.columns import ItemFrame
-from mesh.frames.limits import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
+from mesh.frames.limits import BATCH_BYTES, FRAME_BYTES, FRAME_OVERHEAD, ITEM_OVERHEAD, WINDOW
 from mesh.frames.stream import Stream
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
@@ -41,14 +41,27 @@ class SessionEnd(Generic[Call, Batch]):
             return self._first_credit > 0 and call_id in self.calls
         return stream.writable
 
-    def consumed(self, call_id: int, size_bytes: int) -> None:
-        """An item of that size was taken by whoever asked for it: its credit goes back, in frames of half a window."""
-        if call_id in self.calls:
-            stream = self._stream(call_id)
-            stream.owed += item_cost(size_bytes)
-            if stream.owed >= WINDOW // 2:
-                self.give_credit(call_id, stream.owed)
-                stream.owed = 0
+    def room(self, call_id: int) -> int:
+        """The credit that is left for items which are given from now on, 0 or less when there is none."""
+        stream = self._streams.get(call_id)
+        if stream is None:
+            return self._first_credit if call_id in self.calls else 0
+        return stream.credit - stream.unpaid if stream.writable else 0
+
+    def consumed(self, call_id: int, size_bytes: int, items: int = 1) -> bool:
+        """Items of that size together were taken by whoever asked for them; whether credit is on its way for it.
+
+        Credit goes back in frames of half a window.
+        """
+        if call_id not in self.calls:
+            return False
+        stream = self._stream(call_id)
+        stream.owed += size_bytes + items * ITEM_OVERHEAD
+        if stream.owed < WINDOW // 2:
+            return False
+        self.give_credit(call_id, stream.owed)
+        stream.owed = 0
+        return True
 
     def give_credit(self, call_id: int, amount: int) -> None:
         """Let the other end send items: ``amount`` in the units of :func:`item_cost`, at first a window.

@@ -6,7 +6,6 @@ A call lives on the loop that runs gRPC. Whoever made it is told through its :cl
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +14,7 @@ from mesh import errors
 from mesh.context import RequestContext, new_request_id
 from mesh.deadline import NEVER
 from mesh.payload import Payload
+from mesh.router.item_stream import ItemStream
 from mesh.v1 import payload_pb2
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Call:
         self.retry_on_death = retry_on_death
         self.items = items
         self.items_begun = False
+        """Items were sent or have come: it cannot be sent again from the beginning."""
         self.waits = False  # a thread waits for room in its name, so it is queued beyond the limit
         self.session: Session | None = None
         self.call_id = 0
@@ -139,6 +140,16 @@ class Call:
             )
         )
 
+    def expect_item(self) -> None:
+        """Whoever reads the answer's items waits for the next one, which has to come in time."""
+        if self._item_timeout_s is not None and self.session is not None:
+            self.deadline = monotonic() + self._item_timeout_s
+            self.session.watch_deadline(self.deadline)
+
+    def expect_nothing(self) -> None:
+        """Nobody waits for an item of the answer."""
+        self.deadline = NEVER
+
     async def _send_items(self, items: AsyncIterator[Payload]) -> None:
         """Send the items as the replica gives credit. The first credit shows that it has begun and wants them."""
         assert self._credit is not None
@@ -170,10 +181,12 @@ class Call:
         if self.is_over:
             return
         if self._stream is None:
+            self.items_begun = True
             self._stream = ItemStream(self)
             self.ending.ended(self._stream)
         # Between items the time starts anew; how long the whole stream takes is its own affair.
-        self.deadline = NEVER if self._item_timeout_s is None else monotonic() + self._item_timeout_s
+        timeout_s = self._item_timeout_s if self._stream.is_clocked else None
+        self.deadline = NEVER if timeout_s is None else monotonic() + timeout_s
         self._stream.put(Payload(encoding, body))
 
     def ended(self) -> None:
@@ -205,55 +218,3 @@ class Call:
 
 
 _NOTHING = Payload(0, b"")
-
-
-class ItemStream:
-    """The items of a call's answer, in order, as they come; taking one lets the replica send more.
-
-    An async iterator of payloads on the loop that runs gRPC. It ends when the replica has ended the stream, and raises
-    what the replica's code raised, however many items came before.
-    """
-
-    __slots__ = ("_call", "_closed", "_error", "_items", "_waiter")
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._items: deque[Payload] = deque()
-        self._closed = False
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    def put(self, item: Payload) -> None:
-        self._items.append(item)
-        self._wake()
-
-    def close(self, error: BaseException | None) -> None:
-        self._closed, self._error = True, error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def __aiter__(self) -> ItemStream:
-        return self
-
-    async def __anext__(self) -> Payload:
-        while not self._items:
-            if self._closed:
-                if self._error is not None:
-                    raise self._error
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        item = self._items.popleft()
-        if self._call.session is not None:
-            self._call.session.consumed(self._call.call_id, len(item.body))
-        return item
-
-    def cancel(self) -> None:
-        """Nobody reads on: the replica's code is cancelled."""
-        self._call.cancel()

@@ -14,12 +14,13 @@ from time import monotonic
 
 from mesh import errors
 from mesh.carrier import Carrier, Passenger
-from mesh.config import DeploymentConfig
+from mesh.config import DeploymentConfig, Method
 from mesh.context import RequestContext
 from mesh.payload import Payload, describe_error
-from mesh.router.call import Call, ItemStream
+from mesh.router.call import Call
 from mesh.router.candidate import Candidate
 from mesh.router.endpoints import Endpoint, compare
+from mesh.router.item_stream import ItemStream
 from mesh.router.picker import Cost, pick
 from mesh.router.queue import Queue
 from mesh.router.room import ThreadRoom
@@ -49,6 +50,7 @@ class Router:
         """The deployment's settings; None before the first endpoint set."""
         self.methods: tuple[str, ...] = ()
         """The methods that can be called; empty before the first endpoint set."""
+        self._generators: frozenset[str] = frozenset()
         self.thread_room = ThreadRoom()
         self._carry = carry
         self._keep_time = keep_time
@@ -112,6 +114,10 @@ class Router:
                     f"max_ongoing_requests={self._limits.max_ongoing_requests})"
                 )
             )
+
+    def yields(self, method: str) -> bool | None:
+        """Whether the method is a generator; None before the first endpoint set."""
+        return method in self._generators if self.methods else None
 
     def unknown_method(self, method: str) -> errors.MethodNotFound:
         """The error for a method that the deployment does not have."""
@@ -207,7 +213,9 @@ class Router:
             self.config = self._limits = DeploymentConfig.from_proto(endpoint_set.config)
             for call in self._queue if is_first else ():
                 call.bound(self._limits.request_timeout_s)  # until now it had the default
-            self.methods = tuple(method.name for method in endpoint_set.methods)
+            methods = [Method.from_proto(method) for method in endpoint_set.methods]
+            self._generators = frozenset(method.name for method in methods if method.kind.yields)
+            self.methods = tuple(method.name for method in methods)
         self._is_known.set()
         change = compare(
             self._candidates, (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)

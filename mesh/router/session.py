@@ -67,9 +67,13 @@ class Session:
         self.end.half_close(call_id)
         self._carrier.wake()
 
-    def consumed(self, call_id: int, size_bytes: int) -> None:
-        self.end.consumed(call_id, size_bytes)
-        self._carrier.wake()
+    def consumed(self, call_id: int, size_bytes: int, items: int) -> None:
+        if self.end.consumed(call_id, size_bytes, items):
+            self._carrier.wake()
+
+    def watch_deadline(self, deadline: float) -> None:
+        """A call of this session has this deadline from now on."""
+        self.next_deadline = min(self.next_deadline, deadline)
 
     def expire(self, now_s: float) -> None:
         """End the calls whose deadline has passed."""

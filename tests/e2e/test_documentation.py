@@ -77,6 +77,11 @@ def test_key_concepts_deployment(key_concepts: Path) -> None:
         assert _ask(f"{running.url}/?text=good%20grief") == "0.5"
 
 
+@pytest.mark.feature("57")
+def test_key_concepts_stream(key_concepts: Path) -> None:
+    assert _run_script(key_concepts / "countdown.py") == "[3, 2, 1]\n1000000\n999999\n"
+
+
 def test_key_concepts_two_applications(key_concepts: Path) -> None:
     assert _run_script(key_concepts / "two_applications.py") == "mild /mild\nstrict /strict\n"
 

@@ -17,8 +17,9 @@ import pandas
 import pydantic
 import pytest
 
-from mesh.errors import PayloadError
+from mesh.errors import NotSupportedYet, PayloadError
 from mesh.json_encoding import encode_json
+from mesh.payload import AttachableItems
 
 
 class Colour(Enum):
@@ -92,3 +93,16 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     endless.append(endless)
     with pytest.raises(PayloadError, match="recursion"):
         encode_json(endless)
+
+
+class _Items(AttachableItems):
+    """A stream."""
+
+    def done(self) -> bool:
+        return False
+
+
+@pytest.mark.feature("57")
+def test_stream_is_refused_where_a_value_has_to_be() -> None:
+    with pytest.raises(NotSupportedYet, match="a stream cannot be passed on yet"):
+        encode_json({"items": _Items()})

@@ -33,7 +33,10 @@ def thread() -> Iterator[LoopThread]:
 def outcome(thread: LoopThread) -> Outcome:
     """How a call ends whose end the test tells."""
     connection: Any = SimpleNamespace(loop=thread.loop, on_loop=lambda function, argument: None)
-    return Outcome(connection, "Model", "predict")
+    outcome = Outcome(connection, "Model", "predict")
+    call: Any = SimpleNamespace(method="predict", router=SimpleNamespace(yields=lambda method: False))
+    outcome.call = call
+    return outcome
 
 
 def _payload(value: object) -> Payload:

@@ -137,5 +137,6 @@ async def test_the_sockets_of_the_dead_are_removed(mesh: Mesh) -> None:
     (killed,) = before.values()
     os.kill(killed, signal.SIGKILL)
     (replica_id,) = await mesh.replicas(runs(without={killed}))
-    sockets = [name for name in os.listdir(mesh.engine.run_directory) if name.startswith("r-")]
-    assert sockets == [f"r-{replica_id.rpartition('#')[2]}.sock"]
+    sockets = {name for name in os.listdir(mesh.engine.run_directory) if name.startswith("r-")}
+    number = replica_id.rpartition("#")[2]
+    assert sockets == {f"r-{number}.sock", f"r-{number}.frames.sock"}

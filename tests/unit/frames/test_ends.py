@@ -191,6 +191,31 @@ def test_items_go_while_credit_is_positive_and_wait_until_some_is_given_back(ses
     assert ("credited",) in session.works[call_id].told
 
 
+def test_room_is_the_credit_that_is_left_and_none_without_a_call(session: Session) -> None:
+    call_id, _ = session.open()
+    assert session.replica.room(call_id) == 0
+    session.to_replica()
+    assert session.replica.room(call_id) == WINDOW
+    session.replica.send_item(call_id, 1, b"x" * 1000)
+    assert session.replica.room(call_id) == WINDOW - item_cost(1000)
+    session.replica.send_item(call_id, 1, b"x" * WINDOW)
+    assert session.replica.room(call_id) == 0
+    session.replica.end(call_id)
+    assert session.replica.room(call_id) == 0
+
+
+def test_many_items_are_consumed_at_once_as_one_by_one(session: Session) -> None:
+    call_id, _ = session.open()
+    session.to_replica()
+    half = WINDOW // 2 // item_cost(0)
+    assert not session.caller.consumed(call_id, 0, half - 1)
+    assert session.caller.consumed(call_id, 0), "half a window is worth a frame"
+    batch = session.caller.take()
+    assert batch is not None
+    assert list(batch.credit_amounts) == [WINDOW // 2]
+    assert not session.caller.consumed(call_id + 1, WINDOW)
+
+
 def test_small_items_are_bounded_in_number(session: Session) -> None:
     call_id, call = session.open()
     session.to_replica()

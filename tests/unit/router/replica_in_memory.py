@@ -11,11 +11,12 @@ from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
 from mesh.frames import ReplicaEnd
 from mesh.payload import PICKLE, Payload, decode_error, encode_error
-from mesh.router.call import Call, ItemStream
+from mesh.router.call import Call
 from mesh.router.endpoints import Endpoint
+from mesh.router.item_stream import ItemStream
 from mesh.router.router import Router
 from mesh.v1 import endpoint_pb2
-from mesh.v1.deployment_pb2 import Method
+from mesh.v1.deployment_pb2 import METHOD_KIND_DEF, Method
 from mesh.v1.replica_pb2 import CallContext, SessionRequest
 
 
@@ -91,6 +92,12 @@ class ReplicaInMemory:
         call_id = next(asked.call_id for asked in self.asked if asked.body == body and asked.call_id in self.working)
         self.working.discard(call_id)
         self._end.reply(call_id, PICKLE, body)
+        self._flush()
+
+    def send_item(self, body: bytes, item: bytes) -> None:
+        """Answer the call that brought ``body`` with an item, of which there may be more."""
+        call_id = next(asked.call_id for asked in self.asked if asked.body == body and asked.call_id in self.working)
+        self._end.send_item(call_id, PICKLE, item)
         self._flush()
 
     def fail(self, body: bytes, error: Exception) -> None:
@@ -222,7 +229,7 @@ class Asking:
             endpoint_pb2.EndpointSet(
                 endpoints=endpoints,
                 config=DeploymentConfig(**settings).to_proto(),
-                methods=[Method(name="__call__"), Method(name="predict")],
+                methods=[Method(name=name, kind=METHOD_KIND_DEF) for name in ("__call__", "predict")],
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from mesh import errors
 from mesh.context import RequestContext
 from mesh.payload import PICKLE, Payload
 from mesh.router import candidate
+from mesh.router.item_stream import ItemStream
 from mesh.testing import FakeClock
 from tests.unit.router.replica_in_memory import Asker, Asking, ReplicaInMemory, coming_from, settle
 
@@ -639,3 +641,73 @@ async def test_tick_says_whether_anything_is_under_way() -> None:
     replica.answer(b"x")
     await settle()
     assert not asking.router.tick(0.0)
+
+
+# --- streams
+
+
+async def _streaming(replica: ReplicaInMemory, **settings: Any) -> tuple[Asking, ItemStream]:
+    """A call that the replica has answered with its first item."""
+    asking = Asking(replica, **settings)
+    asker = asking.ask(b"x")
+    await settle()
+    replica.send_item(b"x", b"1")
+    await settle()
+    assert isinstance(asker.result, ItemStream)
+    return asking, asker.result
+
+
+@pytest.mark.feature("57")
+async def test_time_of_a_stream_runs_from_item_to_item(clock: FakeClock) -> None:
+    (replica,) = _replicas(1)
+    asking, stream = await _streaming(replica, request_timeout_s=5.0)
+    for _ in range(3):
+        clock.advance(4)
+        asking.router.tick(clock.now_s())
+        replica.send_item(b"x", b"2")
+        await settle()
+    assert stream.error is None
+    clock.advance(6)
+    asking.router.tick(clock.now_s())
+    assert isinstance(stream.error, errors.DeadlineExceeded)
+
+
+@pytest.mark.feature("57")
+async def test_time_of_a_stream_that_is_read_by_handle_runs_while_somebody_waits(clock: FakeClock) -> None:
+    (replica,) = _replicas(1)
+    asking, stream = await _streaming(replica, request_timeout_s=5.0)
+    stream.unclock()
+    for item in (b"2", b"3"):
+        asking.ask(item, timeout_s=50)  # when this one is past its deadline, all deadlines are looked at
+        await settle()
+        clock.advance(100)
+        asking.router.tick(clock.now_s())
+        assert stream.error is None
+        replica.send_item(b"x", item)
+        await settle()
+    for _ in range(3):
+        assert stream.take() is not None
+    stream.when_changed(lambda: None)
+    stream.wanted((3, 3))
+    clock.advance(4)
+    asking.router.tick(clock.now_s())
+    assert stream.error is None
+    clock.advance(2)
+    asking.router.tick(clock.now_s())
+    assert isinstance(stream.error, errors.DeadlineExceeded)
+
+
+@pytest.mark.feature("57")
+async def test_stream_that_was_begun_is_not_sent_again_when_its_replica_dies() -> None:
+    one, other = _replicas(2)
+    asking = Asking(one, other, retry_on_death=True)
+    asker = asking.ask(b"x")
+    await settle()
+    working = one if one.working else other
+    working.send_item(b"x", b"1")
+    await settle()
+    working.cut()
+    await settle()
+    assert isinstance(asker.result, ItemStream)
+    assert isinstance(asker.result.error, errors.ReplicaDied)
+    assert len(one.asked) + len(other.asked) == 1
