@@ -174,7 +174,7 @@ _MOMENTS = (("async def", "moment"), ("def", "plain_moment"))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=50_000, help="of each round")
+    parser.add_argument("--items", type=int, default=20_000, help="of each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", help="file for the figures as JSON")
     arguments = parser.parse_args()

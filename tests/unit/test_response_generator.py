@@ -197,6 +197,7 @@ def test_for_on_the_loop_of_the_calls_is_refused_even_when_items_are_there(
 ) -> None:
     outcome.ended(stream)
     _put(stream, 1, 2)
+    stream.close(None)
     items = DeploymentResponseGenerator(outcome)
 
     async def read() -> None:
