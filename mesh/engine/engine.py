@@ -64,7 +64,11 @@ def run_engine(line_descriptor: int) -> int:
 
 def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
     bound = _bind(listeners.bind, order.host, order.port) if order.http else ()
-    kept = () if order.grpc_port is None else _bind(listeners.reserve, order.grpc_host, order.grpc_port)
+    kept = (
+        ()
+        if order.grpc_port is None
+        else _bind(listeners.reserve, order.grpc_host, order.grpc_port, "another port for gRPC, or none")
+    )
     port, grpc_port = (sockets[0].getsockname()[1] if sockets else 0 for sockets in (bound, kept))
     run_directory = RunDirectory.create()
     try:
@@ -97,7 +101,9 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
     return supervisor, StartReport(run_directory=path, token=token, pid=os.getpid(), port=port, grpc_port=grpc_port)
 
 
-def _bind(bind: Callable[[str, int], tuple[socket.socket, ...]], host: str, port: int) -> tuple[socket.socket, ...]:
+def _bind(
+    bind: Callable[[str, int], tuple[socket.socket, ...]], host: str, port: int, choice: str = "another port"
+) -> tuple[socket.socket, ...]:
     try:
         return bind(host, port)
     except MeshUnavailable as error:
@@ -105,9 +111,9 @@ def _bind(bind: Callable[[str, int], tuple[socket.socket, ...]], host: str, port
             if port in (mesh.port, mesh.grpc_port):
                 raise MeshUnavailable(
                     f"port {port} is busy: another mesh listens there, started by {mesh.script} "
-                    f"(pid {mesh.pid}); end it, or choose another port"
+                    f"(pid {mesh.pid}); end it, or choose {choice}"
                 ) from error
-        raise MeshUnavailable(f"{error}: another program listens there; choose another port") from error
+        raise MeshUnavailable(f"{error}: another program listens there; choose {choice}") from error
 
 
 def _preload() -> None:
