@@ -211,6 +211,11 @@ async def test_client_that_leaves_a_stream_ends_it_and_a_slow_one_holds_up_nobod
 # --- deadlines and cancellation
 
 
+def test_deadline_of_the_client_is_known_to_the_code_that_runs(door: PredictServiceStub) -> None:
+    answer = door.Predict(PredictRequest(method="seconds_left"), timeout=5)
+    assert 0 < json.loads(answer.body) < 5.1
+
+
 def test_deadline_of_the_client_ends_the_work_below(door: PredictServiceStub, key: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         door.Predict(PredictRequest(application="narrow", method="wait", body=json.dumps(key).encode()), timeout=0.3)

@@ -13,6 +13,8 @@ import numpy
 from starlette.responses import PlainTextResponse
 
 import mesh
+from mesh.context import current
+from mesh.deadline import left_s
 
 
 @dataclass
@@ -59,6 +61,12 @@ class Clerk:
     def sum_of_two(self, left: int, right: int) -> int:
         """Takes more than passes the door."""
         return left + right
+
+    async def seconds_left(self) -> float:
+        """How long the client still waits."""
+        request = current.get()
+        assert request is not None
+        return left_s(request.deadline)
 
     async def fails(self) -> None:
         """What the user's code raises."""
