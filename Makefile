@@ -13,12 +13,13 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test bench lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test bench clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
 	@echo 'make bench   calls and streams by handle beside plain gRPC, over 1, 4 and 16 replicas (seven minutes)'
+	@echo 'make clients build the clients in JavaScript, Go and Java, and have them call a mesh'
 	@echo 'make lint    the checks alone'
 	@echo 'make proto   generate mesh/v1 from protos/'
 	@echo 'make clean   remove what the other commands have fetched and made'
@@ -32,6 +33,35 @@ test: lint graphviz
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.handle_call
 	$(BIN)/python -m benchmarks.generators
+
+# --- clients in other languages, each built by its own tools, which npm, Go and Maven fetch
+
+CLIENTS := examples/clients
+# Runs a command with the address of a mesh as its last argument; what it prints must be what every client prints.
+CALL = $(BIN)/python -m examples.clients.served sh -c
+
+clients: node-client go-client java-client
+
+node-client: .venv/.dev
+	npm install --prefix $(CLIENTS)/node --no-audit --no-fund --silent
+	cd $(CLIENTS)/node && npm run --silent generate
+	$(CALL) 'node $(CLIENTS)/node/client.js $$0 | tee /dev/stderr | diff $(CLIENTS)/printed.txt -'
+
+GO_TOOLS := $(CURDIR)/$(TOOLS)/go
+GO_OPTIONS := module=mesh.example/client,Mmesh/v1/predict.proto=mesh.example/client/predictpb
+
+go-client: .venv/.dev
+	cd $(CLIENTS)/go && GOBIN=$(GO_TOOLS) go install tool
+	PATH=$(GO_TOOLS):$$PATH $(BIN)/python -m grpc_tools.protoc -I protos protos/mesh/v1/predict.proto \
+	  --go_out=$(CLIENTS)/go --go_opt=$(GO_OPTIONS) --go-grpc_out=$(CLIENTS)/go --go-grpc_opt=$(GO_OPTIONS)
+	cd $(CLIENTS)/go && go build -o $(GO_TOOLS)/client .
+	$(CALL) '$(GO_TOOLS)/client $$0 | tee /dev/stderr | diff $(CLIENTS)/printed.txt -'
+
+java-client: .venv/.dev
+	mvn --quiet --batch-mode --file $(CLIENTS)/java package
+	$(CALL) 'java -jar $(CLIENTS)/java/target/client-1.jar $$0 | tee /dev/stderr | diff $(CLIENTS)/printed.txt -'
+
+# --- the checks
 
 lint: .venv/.dev generated buf
 	$(BIN)/python -m ruff format --check .
@@ -110,5 +140,6 @@ graphviz:
 APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=1
 
 clean:
+	rm -rf $(CLIENTS)/node/node_modules $(CLIENTS)/node/generated $(CLIENTS)/go/predictpb $(CLIENTS)/java/target
 	rm -rf .venv $(TOOLS) build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,6 +13,7 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from mesh.api import (
+        GRPCOptions,
         HTTPOptions,
         batch,
         delete,
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mesh.api": (
-        "HTTPOptions batch delete get get_deployment ingress list_deployments multiplexed run shutdown start status"
+        "GRPCOptions HTTPOptions batch delete get get_deployment ingress list_deployments multiplexed run shutdown "
+        "start status"
     ),
     "mesh.context": "get_replica_context",
     "mesh.deployments": "Deployment deployment",
@@ -69,6 +71,7 @@ __all__ = [
     "DeploymentNotFound",
     "DeploymentResponse",
     "DeploymentResponseGenerator",
+    "GRPCOptions",
     "HTTPOptions",
     "MeshError",
     "MeshUnavailable",

@@ -28,7 +28,7 @@ from mesh.engine.places import LivingMesh, living
 from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupportedYet
 from mesh.handle import DeploymentHandle
 from mesh.loops import LoopThread
-from mesh.reachable import wait_reachable
+from mesh.reachable import wait_reachable, wait_serving
 from mesh.response import value_of
 from mesh.target import encode_target
 
@@ -43,16 +43,34 @@ class HTTPOptions:
     port: int = 8000
 
     def __post_init__(self) -> None:
-        host: object = self.host
-        port: object = self.port
-        if not isinstance(host, str):
-            raise ConfigError(f"host must be the name or address to listen at, not {host!r}")
-        if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
-            raise ConfigError(f"port must be 0 (any free one) or a whole number up to 65535, not {port!r}")
+        _check_place(self.host, self.port)
 
 
-def start(detached: bool = False, http_options: HTTPOptions | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class GRPCOptions:
+    """Where the door, ``mesh.v1.PredictService``, listens; port 0 takes any free one, with None there is no door."""
+
+    host: str = "127.0.0.1"
+    port: int | None = 9000
+
+    def __post_init__(self) -> None:
+        _check_place(self.host, 0 if self.port is None else self.port)
+
+
+def _check_place(host: object, port: object) -> None:
+    if not isinstance(host, str):
+        raise ConfigError(f"host must be the name or address to listen at, not {host!r}")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise ConfigError(f"port must be 0 (any free one) or a whole number up to 65535, not {port!r}")
+
+
+def start(
+    detached: bool = False, http_options: HTTPOptions | None = None, grpc_options: GRPCOptions | None = None
+) -> None:
     """Start a mesh that lives as long as this process; does nothing when it has one already.
+
+    Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
+    :func:`status` says where.
 
     Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, and
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
@@ -63,17 +81,21 @@ def start(detached: bool = False, http_options: HTTPOptions | None = None) -> No
         raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
     if http_options is not None and not isinstance(http_options, HTTPOptions):
         raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
+    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
+        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
     global _owned
     with _lock:
         if _owned is not None and _owned.engine.alive:
-            if http_options is not None and http_options != _owned.http_options:
-                raise ConfigError(
-                    f"this process runs a mesh with {_owned.http_options} already; "
-                    f"call mesh.shutdown() before starting one with {http_options}"
-                )
+            for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
+                if wished is not None and wished != present:
+                    raise ConfigError(
+                        f"this process runs a mesh with {present} already; "
+                        f"call mesh.shutdown() before starting one with {wished}"
+                    )
             return
         _refuse_in_replica()
-        _owned = _OwnedMesh(http_options or HTTPOptions())
+        http_options = http_options or HTTPOptions()
+        _owned = _OwnedMesh(http_options, grpc_options or GRPCOptions(port=9000 if http_options.port else 0))
 
 
 def run(
@@ -83,19 +105,20 @@ def run(
     route_prefix: str | None = "/",
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
+    grpc_options: GRPCOptions | None = None,
 ) -> DeploymentHandle:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
     ``route_prefix`` is its place in HTTP, None for no place. With ``blocking`` it returns on Ctrl-C only.
-    ``http_options`` are for :func:`start`, where this process has no mesh yet.
+    ``http_options`` and ``grpc_options`` are for :func:`start`, where this process has no mesh yet.
 
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start,
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run.
     """
     _refuse_in_replica()
     application = _build(node, name, route_prefix)  # what cannot be run starts nothing
-    start(http_options=http_options)
+    start(http_options=http_options, grpc_options=grpc_options)
     mesh = _own()
     connection = mesh.connection
     is_new = not _has_application(connection, name)
@@ -122,6 +145,7 @@ def status() -> MeshStatus:
     status_now = connection.run(connection.client.status())
     return MeshStatus(
         url=f"http://{mesh.host}:{mesh.port}/" if mesh.port else "",
+        grpc_address=f"{mesh.grpc_host}:{mesh.grpc_port}" if mesh.grpc_port else "",
         owner_pid=mesh.pid,
         engine_pid=mesh.engine_pid,
         run_directory=mesh.run_directory,
@@ -186,9 +210,17 @@ def ingress(app: Any) -> NoReturn:
 class _OwnedMesh:
     """The mesh that this process started."""
 
-    def __init__(self, http_options: HTTPOptions) -> None:
+    def __init__(self, http_options: HTTPOptions, grpc_options: GRPCOptions) -> None:
         self.http_options = http_options
-        self.engine: EngineProcess = start_engine(EngineOptions(host=http_options.host, port=http_options.port))
+        self.grpc_options = grpc_options
+        self.engine: EngineProcess = start_engine(
+            EngineOptions(
+                host=http_options.host,
+                port=http_options.port,
+                grpc_host=grpc_options.host,
+                grpc_port=grpc_options.port,
+            )
+        )
         self.connection = connect.connection_to(self.engine.run_directory)
         connect.use(self.connection)
 
@@ -203,6 +235,8 @@ class _OwnedMesh:
             run_directory=engine.run_directory,
             version="",
             engine_pid=engine.pid,
+            grpc_host=self.grpc_options.host,
+            grpc_port=engine.grpc_port,
         )
 
     def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -222,11 +256,14 @@ class _OwnedMesh:
                 raise
 
     def wait_reachable(self, application: Application) -> None:
-        """Wait until the bridge has heard of the application's route, so that the next line may send it a request."""
+        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
         prefix, driver = application.spec.route_prefix, application.spec.driver
         host, port = self.http_options.host, self.engine.port
         if prefix and port and not self.wait(wait_reachable(host, port, prefix, driver)):
             _show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
+        host, port = self.grpc_options.host, self.engine.grpc_port
+        if port and not self.wait(wait_serving(host, port, application.spec.name)):
+            _show(f"{application.spec.name} runs, but the door at port {port} does not serve it yet")
 
     @property
     def _thread(self) -> LoopThread:

@@ -65,13 +65,17 @@ class ApplicationStatus:
 
 @dataclass(frozen=True, slots=True)
 class MeshStatus:
-    """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it."""
+    """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it.
+
+    ``grpc_address`` is where the door listens, as "host:port"; empty without one.
+    """
 
     url: str
     owner_pid: int
     engine_pid: int
     run_directory: str
     applications: tuple[ApplicationStatus, ...]
+    grpc_address: str = ""
 
 
 def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:

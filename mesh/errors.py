@@ -88,6 +88,20 @@ class PayloadError(MeshError, TypeError):
     http_status = 500
 
 
+class InvalidArgument(MeshError, ValueError):
+    """What a client sent through the door is no request, or no argument of the method.
+
+    ``field`` names the field of the request; empty for the request as a whole.
+    """
+
+    grpc_code = "INVALID_ARGUMENT"
+    http_status = 400
+
+    def __init__(self, message: str, field: str = "body") -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class PayloadTooLarge(MeshError, ValueError):
     """A payload is over the limit; nothing of it was sent on."""
 

@@ -23,6 +23,8 @@ COMPOSITE: int = pb.ENCODING_COMPOSITE
 HTTP_REQUEST: int = pb.ENCODING_HTTP_REQUEST
 HTTP_RESPONSE: int = pb.ENCODING_HTTP_RESPONSE
 BYTES: int = pb.ENCODING_BYTES
+DOOR_CALL: int = pb.ENCODING_DOOR_CALL
+DOOR_ANSWER: int = pb.ENCODING_DOOR_ANSWER
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 """The largest payload of one call or result."""
@@ -241,6 +243,7 @@ _KINDS: dict[type[errors.MeshError], pb.ErrorKind] = {
     errors.PayloadError: pb.ERROR_KIND_BAD_CALL,
     errors.PayloadTooLarge: pb.ERROR_KIND_BAD_CALL,
     errors.MethodNotFound: pb.ERROR_KIND_BAD_CALL,
+    errors.InvalidArgument: pb.ERROR_KIND_BAD_CALL,
 }
 
 

@@ -1,4 +1,4 @@
-"""Whether the bridge knows a route yet: it hears of routes on its own, a moment before or after everybody else."""
+"""Whether bridge and door know an application yet: they hear of it on their own, a moment before or after others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import asyncio
 import json
 from typing import Any
 
+import grpc
+import grpc.aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
 ROUTE_TIMEOUT_S = 5.0
-"""A bridge that was killed is back and knows its routes long before this."""
+"""A bridge or a door that was killed is back and knows what there is long before this."""
 
 _ASK_AGAIN_S = 0.01
 
@@ -39,3 +43,31 @@ async def _routes(host: str, port: int) -> dict[str, Any]:
         return {}
     finally:
         writer.close()
+
+
+async def wait_serving(host: str, port: int, application: str) -> bool:
+    """Wait until the door at ``host``:``port`` says that ``application`` is serving; False when it still does not
+    after :data:`ROUTE_TIMEOUT_S`.
+    """
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        async with asyncio.timeout(ROUTE_TIMEOUT_S):
+            while not await _is_serving(address, application):  # noqa: ASYNC110 - it is another process that changes
+                await asyncio.sleep(_ASK_AGAIN_S)
+            return True
+    except TimeoutError:
+        return False
+
+
+async def _is_serving(address: str, application: str) -> bool:
+    async with grpc.aio.insecure_channel(address, options=(("grpc.use_local_subchannel_pool", 1),)) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=HealthCheckRequest.SerializeToString,
+            response_deserializer=HealthCheckResponse.FromString,
+        )
+        try:
+            answer = await check(HealthCheckRequest(service=application))
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(answer.status == HealthCheckResponse.SERVING)

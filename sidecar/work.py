@@ -21,8 +21,19 @@ from mesh.answers import answer_of, encode_refusal, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
-from mesh.payload import BYTES, HTTP_REQUEST, HTTP_RESPONSE, Payload, decode, encode_error, encode_result
+from mesh.payload import (
+    BYTES,
+    DOOR_ANSWER,
+    DOOR_CALL,
+    HTTP_REQUEST,
+    HTTP_RESPONSE,
+    Payload,
+    decode,
+    encode_error,
+    encode_result,
+)
 from mesh.response import ATTACHABLES, payload_of
+from sidecar import door_call
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
 
@@ -32,6 +43,8 @@ if TYPE_CHECKING:
 _LAST = object()
 _OF_THE_LOOP = (*ATTACHABLES, AsyncGeneratorType)
 """Results of plain methods that the loop has to deal with."""
+_PUBLIC = (HTTP_REQUEST, DOOR_CALL)
+"""Calls of strangers: they neither send nor get pickles."""
 
 
 class Work:
@@ -98,7 +111,7 @@ class Work:
         try:
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
-            if self._payload.encoding != HTTP_REQUEST and not isinstance(result, _OF_THE_LOOP):
+            if self._payload.encoding not in _PUBLIC and not isinstance(result, _OF_THE_LOOP):
                 if isinstance(result, GeneratorType):
                     self._items_of_turn(result).step()
                     return
@@ -133,12 +146,16 @@ class Work:
         if self._payload.encoding == HTTP_REQUEST:
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
+        if self._payload.encoding == DOOR_CALL:
+            return door_call.read_arguments(self.method, self._payload.body), {}
         args, kwargs = decode(self._payload)
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:
         if self._payload.encoding == HTTP_REQUEST:
             await self._answer_http(result)
+        elif self._payload.encoding == DOOR_CALL:
+            await self._answer_door(result)
         elif isinstance(result, ATTACHABLES):
             self._reply(await payload_of(result))
         elif isinstance(result, GeneratorType):
@@ -175,6 +192,20 @@ class Work:
             self._reply(Payload(HTTP_RESPONSE, answer))
             return
         await self._stream_response(answer)
+
+    async def _answer_door(self, result: Any) -> None:
+        items: Any = self._steps(result) if isinstance(result, GeneratorType) else result
+        if not hasattr(items, "__anext__"):
+            self._reply(Payload(DOOR_ANSWER, await door_call.encode_answer(result)))
+            return
+        try:
+            async for item in items:
+                await self._send(DOOR_ANSWER, await door_call.encode_answer(item))
+        finally:
+            if hasattr(items, "aclose"):
+                await items.aclose()
+        self._session.end_items(self._call_id)
+        self._over()
 
     async def _stream_response(self, response: Response) -> None:
         pieces = run_response(response, self._request)

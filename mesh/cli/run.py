@@ -29,6 +29,14 @@ def run(
     app_dir: Annotated[Path, typer.Option(help="Folder to import the module from.")] = Path(),
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "localhost",
     port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes any free one.")] = 8000,
+    grpc_host: Annotated[str, typer.Option(help="Address that the gRPC door listens at.")] = "127.0.0.1",
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, show_default="9000; with --port 0 any free one", help="gRPC port; 0 takes any free one."
+        ),
+    ] = None,
+    grpc: Annotated[bool, typer.Option(" /--no-grpc", help="Open no gRPC door.", show_default=False)] = True,
     name: Annotated[str, typer.Option(help="Name of the application.")] = "default",
     route_prefix: Annotated[str, typer.Option(help="HTTP path that the application answers at.")] = "/",
 ) -> None:
@@ -41,7 +49,10 @@ def run(
             node = load_node(import_path, app_dir)
             raise_swallowed()
             http_options = mesh.HTTPOptions(host=host, port=port)
-            mesh.run(node, name=name, route_prefix=route_prefix, http_options=http_options)
+            if grpc_port is None:
+                grpc_port = 9000 if port else 0
+            grpc_options = mesh.GRPCOptions(host=grpc_host, port=grpc_port if grpc else None)
+            mesh.run(node, name=name, route_prefix=route_prefix, http_options=http_options, grpc_options=grpc_options)
             raise_swallowed()
             status = mesh.status()
             typer.echo(_what_runs(status, name))
@@ -71,6 +82,8 @@ def _what_runs(status: MeshStatus, name: str) -> str:
     for deployment in application.deployments:
         plural = "" if deployment.num_replicas == 1 else "s"
         lines.append(f"  {deployment.name}  {deployment.num_replicas} replica{plural}")
+    if status.grpc_address:
+        lines.append(f"gRPC clients: mesh.v1.PredictService at {status.grpc_address}")
     lines.append("Ctrl-C ends it.")
     return "\n".join(lines)
 

@@ -35,7 +35,8 @@ def _with_names(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 def describe(status: MeshStatus) -> str:
     """The status as a page of text."""
     where = status.url or "without HTTP"
-    lines = [f"mesh {where}  owner pid {status.owner_pid}  engine pid {status.engine_pid}"]
+    door = f"  gRPC {status.grpc_address}" if status.grpc_address else ""
+    lines = [f"mesh {where}{door}  owner pid {status.owner_pid}  engine pid {status.engine_pid}"]
     for application in status.applications:
         lines += ["", *_application(application, status.url)]
     if not status.applications:

@@ -107,6 +107,7 @@ def status(state: MeshState, revision: int, run_directory: str, now_s: float) ->
                 route_prefix=application.spec.route_prefix,
                 driver=application.spec.driver,
                 deployments=deployments,
+                answering=application.answering,
             )
         )
     return pb.Status(revision=revision, applications=applications)

@@ -1,4 +1,4 @@
-"""A process of the mesh from its first act to its last: controller, bridge or replica, whatever its role does.
+"""A process of the mesh from its first act to its last: controller, bridge, door or replica, whatever its role does.
 
 A role is a function ``main(child: Child) -> int`` named "module:function"; what it returns is the exit code.
 """
@@ -28,9 +28,10 @@ from mesh.engine.death import end_with, tie_group_to
 class Child:
     """What a role is given.
 
-    ``process_id`` is "controller", "bridge" or the replica_id; ``incarnation`` counts from 1 how often the engine
-    started it. A replica's ``argument`` is a serialized ``mesh.v1.ReplicaLaunch``, the bridge's is JSON. The bridge has
-    ``listeners``, its HTTP sockets, bound and listening; the controller has ``engine_socket``, its line to the engine.
+    ``process_id`` is "controller", "bridge", "door" or the replica_id; ``incarnation`` counts from 1 how often the
+    engine started it. A replica's ``argument`` is a serialized ``mesh.v1.ReplicaLaunch``, those of bridge and door are
+    JSON. The bridge has ``listeners``, its HTTP sockets, bound and listening; the controller has ``engine_socket``, its
+    line to the engine.
     """
 
     process_id: str

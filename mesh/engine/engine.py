@@ -7,6 +7,7 @@ import importlib
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 from setproctitle import setproctitle
 
@@ -16,7 +17,7 @@ from mesh.engine.death import open_own_death
 from mesh.engine.output import Outlet
 from mesh.engine.places import LivingMesh, RunDirectory, living
 from mesh.engine.start import StartOrder, StartReport, receive_order, send
-from mesh.engine.supervisor import Supervisor
+from mesh.engine.supervisor import Listening, Supervisor
 from mesh.engine.tree import CAN_FORK, adopt_orphans, assert_one_thread
 from mesh.errors import ConfigError, MeshError, MeshUnavailable
 
@@ -36,6 +37,7 @@ PRELOADED = (
     "mesh.controller.__main__",
     "sidecar.__main__",
     "http_bridge.__main__",
+    "mesh.door.__main__",
 )
 """What forks find imported. Never a user's module, and nothing that starts a thread at its import, as numpy does."""
 
@@ -61,8 +63,13 @@ def run_engine(line_descriptor: int) -> int:
 
 
 def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
-    bound = _bind(order) if order.http else ()
-    port = bound[0].getsockname()[1] if bound else 0
+    bound = _bind(listeners.bind, order.host, order.port) if order.http else ()
+    kept = (
+        ()
+        if order.grpc_port is None
+        else _bind(listeners.reserve, order.grpc_host, order.grpc_port, "another port for gRPC, or none")
+    )
+    port, grpc_port = (sockets[0].getsockname()[1] if sockets else 0 for sockets in (bound, kept))
     run_directory = RunDirectory.create()
     try:
         _preload()
@@ -70,7 +77,8 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
         death, _ = open_own_death()
         owner_deaths = () if order.detached else (order.owner_death,)
         outlet = None if order.detached else Outlet(os.dup(1))
-        supervisor = Supervisor(order, run_directory, bound, (death, *owner_deaths), outlet)
+        places = Listening(bound, kept, grpc_port)
+        supervisor = Supervisor(order, run_directory, places, (death, *owner_deaths), outlet)
         supervisor.start()
         run_directory.publish(
             LivingMesh(
@@ -82,26 +90,30 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
                 version=order.version,
                 engine_pid=os.getpid(),
                 detached=order.detached,
+                grpc_host=order.grpc_host if grpc_port else "",
+                grpc_port=grpc_port,
             )
         )
     except BaseException:
         run_directory.remove()
         raise
     path, token = str(run_directory.path), run_directory.token
-    return supervisor, StartReport(run_directory=path, token=token, pid=os.getpid(), port=port)
+    return supervisor, StartReport(run_directory=path, token=token, pid=os.getpid(), port=port, grpc_port=grpc_port)
 
 
-def _bind(order: StartOrder) -> tuple[socket.socket, ...]:
+def _bind(
+    bind: Callable[[str, int], tuple[socket.socket, ...]], host: str, port: int, choice: str = "another port"
+) -> tuple[socket.socket, ...]:
     try:
-        return listeners.bind(order.host, order.port)
+        return bind(host, port)
     except MeshUnavailable as error:
         for mesh in living():
-            if mesh.port == order.port:
+            if port in (mesh.port, mesh.grpc_port):
                 raise MeshUnavailable(
-                    f"port {order.port} is busy: another mesh listens there, started by {mesh.script} "
-                    f"(pid {mesh.pid}); end it, or choose another port"
+                    f"port {port} is busy: another mesh listens there, started by {mesh.script} "
+                    f"(pid {mesh.pid}); end it, or choose {choice}"
                 ) from error
-        raise MeshUnavailable(f"{error}: another program listens there; choose another port") from error
+        raise MeshUnavailable(f"{error}: another program listens there; choose {choice}") from error
 
 
 def _preload() -> None:

@@ -1,4 +1,7 @@
-"""The sockets of the HTTP bridge. The engine binds them before anything else, so a busy port costs nobody anything."""
+"""The sockets of the HTTP bridge and the place of the door: bound by the engine before anything else starts.
+
+So a busy port costs nobody anything.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,25 @@ def bind(host: str, port: int) -> tuple[socket.socket, ...]:
 
     Raises :class:`MeshUnavailable` when the port is busy, :class:`ConfigError` when host or port cannot be had at all.
     """
+    return _bind_free(host, port, BACKLOG)
+
+
+def reserve(host: str, port: int) -> tuple[socket.socket, ...]:
+    """As :func:`bind`, for a child that has to bind the port itself: the sockets do not listen.
+
+    While they are held the port is not given away as a free one, and whoever listens at it by name, as the child does,
+    may still bind it: that is what SO_REUSEADDR means for a socket that does not listen.
+    """
+    return _bind_free(host, port, None)
+
+
+def _bind_free(host: str, port: int, backlog: int | None) -> tuple[socket.socket, ...]:
     if not 0 <= port <= 65535:
         raise ConfigError(f"port {port} is not possible: it is 0 (any free one) or 1 to 65535")
     addresses = _addresses(host)
     for attempt in range(_ATTEMPTS):
         try:
-            return _bind_all(addresses, port)
+            return _bind_all(addresses, port, backlog)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 if port == 0 and attempt + 1 < _ATTEMPTS:
@@ -53,7 +69,9 @@ def _has_ipv6_loopback() -> bool:
     return True
 
 
-def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> tuple[socket.socket, ...]:
+def _bind_all(
+    addresses: list[tuple[socket.AddressFamily, str]], port: int, backlog: int | None
+) -> tuple[socket.socket, ...]:
     bound: list[socket.socket] = []
     try:
         for family, address in addresses:
@@ -63,7 +81,8 @@ def _bind_all(addresses: list[tuple[socket.AddressFamily, str]], port: int) -> t
             if family == socket.AF_INET6 and address != "::":
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind((address, port))
-            listener.listen(BACKLOG)
+            if backlog is not None:
+                listener.listen(backlog)
             port = listener.getsockname()[1]
     except OSError:
         for listener in bound:

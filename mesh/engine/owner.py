@@ -22,6 +22,7 @@ from mesh.engine.death import open_own_death
 from mesh.engine.start import (
     BRIDGE_ROLE,
     CONTROLLER_ROLE,
+    DOOR_ROLE,
     StartOrder,
     StartReport,
     receive_report,
@@ -42,6 +43,7 @@ class EngineOptions:
 
     ``port`` 0 takes any free one; "localhost" is 127.0.0.1 and, where there is one, ::1. A ``detached`` mesh outlives
     its owner. ``output`` takes the lines that the processes print (default: they go to ``sys.stderr``).
+    The door listens at ``grpc_host`` and ``grpc_port``; without a port there is none.
     ``drain_limit_s`` bounds a stop that drains. The roles are functions "module:function"; tests put their own there.
     """
 
@@ -49,10 +51,13 @@ class EngineOptions:
     port: int = 8000
     detached: bool = False
     http: bool = True
+    grpc_host: str = "127.0.0.1"
+    grpc_port: int | None = None
     output: Callable[[bytes], None] | None = None
     drain_limit_s: float = 60.0
     controller_role: str = CONTROLLER_ROLE
     bridge_role: str = BRIDGE_ROLE
+    door_role: str = DOOR_ROLE
 
 
 class EngineProcess:
@@ -70,6 +75,7 @@ class EngineProcess:
         self.token = report.token
         self.pid = report.pid
         self.port = report.port
+        self.grpc_port = report.grpc_port
         self._process = process
         self._line = line
         self._output = output
@@ -105,7 +111,7 @@ class EngineProcess:
 
 
 def start_engine(options: EngineOptions) -> EngineProcess:
-    """Starts an engine and waits until its controller and bridge are started; they may take a moment to serve.
+    """Starts an engine and waits until its controller, bridge and door are started; they may take a moment to serve.
 
     Raises :class:`MeshUnavailable` when the port is busy or the engine does not come up, :class:`ConfigError` when
     host or port are impossible. Nothing is left running then. An attached engine ends with this process, at once.
@@ -165,9 +171,12 @@ def _order(options: EngineOptions, death: int) -> StartOrder:
         port=options.port,
         detached=options.detached,
         http=options.http,
+        grpc_host=options.grpc_host,
+        grpc_port=options.grpc_port,
         drain_limit_s=options.drain_limit_s,
         controller_role=options.controller_role,
         bridge_role=options.bridge_role,
+        door_role=options.door_role,
     )
 
 

@@ -32,7 +32,8 @@ _TOKEN = "token"  # noqa: S105 - the name of a file
 class LivingMesh:
     """What a mesh tells about itself to this user's other processes.
 
-    ``pid`` is the owner's (of a detached mesh: of whoever started it), ``port`` is 0 without HTTP.
+    ``pid`` is the owner's (of a detached mesh: of whoever started it), ``port`` is 0 without HTTP,
+    ``grpc_port`` without a door.
     """
 
     pid: int
@@ -43,6 +44,8 @@ class LivingMesh:
     version: str
     engine_pid: int = 0
     detached: bool = False
+    grpc_host: str = ""
+    grpc_port: int = 0
 
 
 class RunDirectory:

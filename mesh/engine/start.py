@@ -10,11 +10,15 @@ from mesh.engine.messages import Unpacker, pack
 
 CONTROLLER_ROLE = "mesh.controller.__main__:main"
 BRIDGE_ROLE = "http_bridge.__main__:main"
+DOOR_ROLE = "mesh.door.__main__:main"
 
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """The order of the owner. ``owner_death`` is the inherited descriptor of its death, or -1 for a detached mesh."""
+    """The order of the owner. ``owner_death`` is the inherited descriptor of its death, or -1 for a detached mesh.
+
+    ``grpc_port`` is the door's, None for no door.
+    """
 
     owner_pid: int
     owner_death: int
@@ -24,9 +28,12 @@ class StartOrder:
     port: int
     detached: bool
     http: bool
+    grpc_host: str
+    grpc_port: int | None
     drain_limit_s: float
     controller_role: str
     bridge_role: str
+    door_role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class StartReport:
     token: str = ""
     pid: int = 0
     port: int = 0
+    grpc_port: int = 0
     error: str = ""
     is_config_error: bool = False
 

@@ -1,4 +1,4 @@
-"""The engine's one loop: keeps controller and bridge running, does what the controller asks, ends when it is told to.
+"""The engine's one loop: keeps controller, bridge and door running, does what the controller asks, ends when told to.
 
 ``selectors`` over a socketpair, the pipes of all output, the owner's death and the wake-up of signals. No asyncio, no
 gRPC, no thread: this process forks.
@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from mesh.engine.backoff import Backoff
 from mesh.engine.child import Child
@@ -25,12 +26,13 @@ from mesh.v1 import engine_pb2 as pb
 
 CONTROLLER = "controller"
 BRIDGE = "bridge"
+DOOR = "door"
 
 FATAL_EXIT = 3
 """With this exit code the controller says that starting it again is no use."""
 
-BRIDGE_DRAIN_S = 10.0
-"""Seconds that the bridge may spend on the requests it holds before the replicas begin to drain."""
+PUBLIC_DRAIN_S = 10.0
+"""Seconds that bridge and door may spend on the requests they hold before the replicas begin to drain."""
 
 LAST_FLUSH_S = 1.0
 """Seconds that the owner may take for the last lines of output."""
@@ -46,6 +48,15 @@ class _Role:
     due_s: float | None = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a mesh listens: the ``bridge``'s sockets, and those that keep the door's ``door_port`` free for it."""
+
+    bridge: tuple[socket.socket, ...] = ()
+    door: tuple[socket.socket, ...] = ()
+    door_port: int = 0
+
+
 class Supervisor:
     """One mesh, from its first process to its last."""
 
@@ -53,13 +64,13 @@ class Supervisor:
         self,
         order: StartOrder,
         run_directory: RunDirectory,
-        listeners: tuple[socket.socket, ...],
+        listening: Listening,
         deaths: tuple[int, ...],
         outlet: Outlet | None,
     ) -> None:
         self._order = order
         self._run_directory = run_directory
-        self._listeners = listeners
+        self._listening = listening
         self._outlet = outlet
         self._log = Log(run_directory.path / "logs" / "engine.log")
         self._selector = selectors.DefaultSelector()
@@ -68,6 +79,8 @@ class Supervisor:
         self._roles = {CONTROLLER: _Role(self._start_controller)}
         if order.http:
             self._roles[BRIDGE] = _Role(self._start_bridge)
+        if order.grpc_port is not None:
+            self._roles[DOOR] = _Role(self._start_door)
         self._draining = False
         self._drain_limits: list[tuple[float, Callable[[], None]]] = []
         self._over = False
@@ -75,7 +88,7 @@ class Supervisor:
         self._wake_up = self._catch_signals()
 
     def start(self) -> None:
-        """Starts controller and bridge; raises OSError when the system refuses."""
+        """Starts controller, bridge and door; raises OSError when the system refuses."""
         for role in self._roles.values():
             self._start_role(role)
 
@@ -130,9 +143,24 @@ class Supervisor:
             argument=json.dumps({"debug_errors": not self._order.detached}).encode(),
             run_directory=str(self._run_directory.path),
             token=self._run_directory.token,
-            listeners=self._listeners,
+            listeners=self._listening.bridge,
         )
         self._tree.start(Seed(child, self._order.bridge_role, "mesh: bridge", "(bridge)"))
+
+    def _start_door(self, incarnation: int) -> None:
+        argument = {
+            "host": self._order.grpc_host,
+            "port": self._listening.door_port,
+            "debug_errors": not self._order.detached,
+        }
+        child = Child(
+            process_id=DOOR,
+            incarnation=incarnation,
+            argument=json.dumps(argument).encode(),
+            run_directory=str(self._run_directory.path),
+            token=self._run_directory.token,
+        )
+        self._tree.start(Seed(child, self._order.door_role, "mesh: door", "(door)"))
 
     def _on_role_ended(self, role: _Role, ended: Ended) -> None:
         if ended.process_id == CONTROLLER and self._line is not None:
@@ -183,7 +211,7 @@ class Supervisor:
     def _why_not(self, process_id: str) -> str:
         if self._draining:
             return "the mesh is being stopped"
-        if not process_id or "/" in process_id or process_id in (CONTROLLER, BRIDGE):
+        if not process_id or "/" in process_id or process_id in (CONTROLLER, BRIDGE, DOOR):
             return f"{process_id!r} cannot be the id of a replica"
         if process_id in self._tree:
             return f"{process_id} runs already"
@@ -229,25 +257,28 @@ class Supervisor:
         self._over = True
 
     def _drain(self) -> None:
-        """First the bridge ends the requests it holds, then the controller drains the replicas, then all is over."""
+        """Bridge and door end the requests they hold, then the controller drains the replicas, then all is over."""
         self._draining = True
         for role in self._roles.values():
             role.due_s = None
-        for listener in self._listeners:
+        for listener in (*self._listening.bridge, *self._listening.door):
             listener.close()
         now_s = time.monotonic()
         self._drain_limits = [(now_s + self._order.drain_limit_s, self._end)]
-        if BRIDGE in self._tree:
-            self._tree.signal(BRIDGE, signal.SIGTERM)
-            self._drain_limits.append((now_s + BRIDGE_DRAIN_S, lambda: self._tree.kill(BRIDGE)))
-        else:
+        public = [name for name in (BRIDGE, DOOR) if name in self._tree]
+        for name in public:
+            self._tree.signal(name, signal.SIGTERM)
+            self._drain_limits.append((now_s + PUBLIC_DRAIN_S, partial(self._tree.kill, name)))
+        if not public:
             self._drain_on(BRIDGE)
 
     def _drain_on(self, ended: str) -> None:
-        if ended == BRIDGE and CONTROLLER in self._tree:
-            self._tree.signal(CONTROLLER, signal.SIGTERM)
-        elif CONTROLLER not in self._tree and BRIDGE not in self._tree:
+        if BRIDGE in self._tree or DOOR in self._tree:
+            return
+        if CONTROLLER not in self._tree:
             self._end()
+        elif ended != CONTROLLER:
+            self._tree.signal(CONTROLLER, signal.SIGTERM)
 
     # Time and output
 

@@ -15,6 +15,8 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_HTTP_REQUEST: _ClassVar[Encoding]
     ENCODING_HTTP_RESPONSE: _ClassVar[Encoding]
     ENCODING_BYTES: _ClassVar[Encoding]
+    ENCODING_DOOR_CALL: _ClassVar[Encoding]
+    ENCODING_DOOR_ANSWER: _ClassVar[Encoding]
 
 class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +33,8 @@ ENCODING_COMPOSITE: Encoding
 ENCODING_HTTP_REQUEST: Encoding
 ENCODING_HTTP_RESPONSE: Encoding
 ENCODING_BYTES: Encoding
+ENCODING_DOOR_CALL: Encoding
+ENCODING_DOOR_ANSWER: Encoding
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_USER: ErrorKind
 ERROR_KIND_DEADLINE: ErrorKind
@@ -54,6 +58,14 @@ class Composite(_message.Message):
     body: bytes
     attachments: _containers.RepeatedCompositeFieldContainer[Payload]
     def __init__(self, body: _Optional[bytes] = ..., attachments: _Optional[_Iterable[_Union[Payload, _Mapping]]] = ...) -> None: ...
+
+class DoorCall(_message.Message):
+    __slots__ = ("is_json", "body")
+    IS_JSON_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    is_json: bool
+    body: bytes
+    def __init__(self, is_json: _Optional[bool] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class ErrorDetail(_message.Message):
     __slots__ = ("kind", "type_name", "message", "traceback", "pickled")

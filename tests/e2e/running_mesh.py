@@ -64,7 +64,7 @@ class RunningMesh:
 
     def is_empty(self) -> bool:
         """It runs, and nothing is deployed on it."""
-        no_replicas = self.processes().keys() == {"engine", "controller", "bridge"}
+        no_replicas = self.processes().keys() == {"engine", "controller", "bridge", "door"}
         return no_replicas and not list(self.run_directory.glob("r-*.sock"))
 
     def wait_gone(self) -> float:

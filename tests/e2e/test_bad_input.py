@@ -198,6 +198,8 @@ def test_handle_of_a_mesh_that_has_ended_says_so(folder: Path) -> None:
 def test_start_with_other_options_is_refused(own_mesh: RunningMesh) -> None:
     with pytest.raises(errors.ConfigError, match=r"mesh\.shutdown\(\)"):
         mesh.start(http_options=mesh.HTTPOptions(port=1))
+    with pytest.raises(errors.ConfigError, match=r"GRPCOptions.*mesh\.shutdown\(\)"):
+        mesh.start(grpc_options=mesh.GRPCOptions(port=None))
     mesh.start()
 
 
@@ -211,15 +213,19 @@ def test_start_with_other_options_is_refused(own_mesh: RunningMesh) -> None:
         ({"host": 3}, "3"),
     ],
 )
-def test_http_options_that_are_no_place_are_refused_where_they_are_made(options: dict[str, Any], named: str) -> None:
+def test_options_that_are_no_place_are_refused_where_they_are_made(options: dict[str, Any], named: str) -> None:
     with pytest.raises(errors.ConfigError, match=f"^{next(iter(options))} .*not {named}$"):
         mesh.HTTPOptions(**options)
+    with pytest.raises(errors.ConfigError, match=f"^{next(iter(options))} .*not {named}$"):
+        mesh.GRPCOptions(**options)
 
 
 @pytest.mark.parametrize("options", [{"port": 8001}, 8001, "localhost"])
-def test_http_options_of_another_type_are_refused(options: Any) -> None:
+def test_options_of_another_type_are_refused(options: Any) -> None:
     with pytest.raises(TypeError, match=r"write mesh\.HTTPOptions\(host=\.\.\., port=\.\.\.\)"):
         mesh.start(http_options=options)
+    with pytest.raises(TypeError, match=r"write mesh\.GRPCOptions\(host=\.\.\., port=\.\.\.\)"):
+        mesh.start(grpc_options=options)
 
 
 def test_module_that_runs_a_mesh_when_it_is_imported_is_told_of_main(folder: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
-from tests.e2e.commands import run_python, serving
+from tests.e2e.commands import ROOT, run_python, run_to_end, serving
 
 SERVED = [
     pytest.param(
@@ -99,3 +101,18 @@ def test_digits_demo_tells_what_it_did_and_ends() -> None:
     assert ended.code == 0, ended.stderr
     for told in ("rankdir=LR;", "Boundaries#", "400 held-out images", "HTTP", "handle", "p99"):
         assert told in ended.stdout
+
+
+def test_python_client_without_mesh_prints_what_all_clients_print(tmp_path: Path) -> None:
+    site = Path(grpc.__file__).parents[1]
+    for package in ("grpc", "google", "typing_extensions.py"):
+        (tmp_path / package).symlink_to(site / package)
+    protos = ROOT / "protos"
+    out = [f"--python_out={tmp_path}", f"--grpc_python_out={tmp_path}"]
+    compiled = run_python("-m", "grpc_tools.protoc", "-I", str(protos), *out, str(protos / "mesh/v1/predict.proto"))
+    assert compiled.code == 0, compiled.stderr
+    alone = ("env", f"PYTHONPATH={tmp_path}", sys.executable, "-S")  # -S: without what is installed
+    assert "No module named 'mesh.api'" in run_to_end(*alone, "-c", "import mesh.api", cwd=tmp_path).stderr
+    ended = run_python("-m", "examples.clients.served", *alone, str(ROOT / "examples/clients/python/client.py"))
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout == (ROOT / "examples/clients/printed.txt").read_text()

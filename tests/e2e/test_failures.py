@@ -200,7 +200,7 @@ def _owner(journal: Journal) -> Iterator[tuple[subprocess.Popen[str], RunningMes
 
 def test_death_of_the_owner_ends_everything(journal: Journal) -> None:
     with _owner(journal) as (owner, theirs):
-        assert len(theirs.processes()) == 5
+        assert len(theirs.processes()) == 6
         kill(owner.pid)
         assert theirs.wait_gone() < GONE_WITHIN_S
         wait_until(lambda: not theirs.run_directory.exists())

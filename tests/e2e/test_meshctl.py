@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import grpc
 import psutil
 import pytest
 
+from mesh.v1.predict_pb2 import PredictRequest
+from mesh.v1.predict_pb2_grpc import PredictServiceStub
 from tests.e2e.commands import MESHCTL, Running, run_to_end, serving, wait_until
 
 SLOW = """
@@ -32,6 +35,21 @@ class Slow:
         return "done"
 
 node = Slow.bind()
+"""
+
+SLEEPY = """
+import time
+from pathlib import Path
+
+import mesh
+
+@mesh.deployment
+def sleepy(seconds):
+    Path("begun").touch()
+    time.sleep(seconds)
+    return "done"
+
+node = sleepy.bind()
 """
 
 
@@ -124,6 +142,25 @@ def test_status_tells_the_replicas_and_their_pids(folder: Path) -> None:
         told = run_to_end(MESHCTL, "status").stdout
         for replica in deployment["replicas"]:
             assert f"{replica['replica_id']}  RUNNING  pid {replica['pid']}" in told
+
+
+def test_sigterm_lets_a_call_through_the_door_finish(folder: Path) -> None:
+    (folder / "sleepy.py").write_text(SLEEPY)
+    with serving("sleepy:node", "--grpc-port", "0", cwd=folder) as running:
+        address = _status()["grpc_address"]
+        with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(PredictServiceStub(channel).Predict, PredictRequest(body=b"1"), timeout=30)
+            wait_until((folder / "begun").exists)
+            ended = running.stop(signal.SIGTERM)
+            assert answer.result(timeout=30).body == b'"done"'
+        assert ended.code == 0, ended.stderr
+        assert f"mesh.v1.PredictService at {address}" in ended.stdout
+
+
+def test_run_without_a_door_has_none(folder: Path) -> None:
+    with serving("slow:node", "--no-grpc", cwd=folder) as running:
+        assert _status()["grpc_address"] == ""
+        assert "PredictService" not in running.stop().stdout
 
 
 def test_status_without_a_mesh_says_so() -> None:

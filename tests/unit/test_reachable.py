@@ -1,13 +1,17 @@
-"""Waiting until the bridge knows a route, with a server that says what it is told to say."""
+"""Waiting until bridge and door know an application, with servers that say what they are told to say."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mesh import reachable
-from mesh.reachable import wait_reachable
+from mesh.reachable import wait_reachable, wait_serving
 
 
 class FakeBridge:
@@ -56,3 +60,34 @@ async def closed_port() -> int:
 async def test_it_does_not_wait_for_ever(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachable, "ROUTE_TIMEOUT_S", 0.05)
     assert not await wait_reachable("127.0.0.1", closed_port, "/a", "new")
+
+
+class FakeDoor(health_pb2_grpc.HealthServicer):
+    """Answers about the application "shop": unknown, then not serving, then serving."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:
+        self.asked.append(request.service)
+        if len(self.asked) == 1:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "not yet")
+        return health_pb2.HealthCheckResponse(status=1 if len(self.asked) > 2 else 2)
+
+
+async def test_it_waits_until_the_door_serves_the_application() -> None:
+    door = FakeDoor()
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(door, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        assert await wait_serving("127.0.0.1", port, "shop")
+    finally:
+        await server.stop(0)
+    assert door.asked == ["shop"] * 3
+
+
+async def test_it_does_not_wait_for_a_door_for_ever(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachable, "ROUTE_TIMEOUT_S", 0.05)
+    assert not await wait_serving("127.0.0.1", closed_port, "shop")

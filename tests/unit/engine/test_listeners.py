@@ -43,3 +43,12 @@ def test_a_busy_port_leaves_nothing_bound() -> None:
 def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
     with pytest.raises(ConfigError, match=f"port {port} is not possible"):
         listeners.bind("localhost", port)
+
+
+def test_reserved_port_is_free_for_who_binds_it_by_name_and_taken_once_somebody_listens() -> None:
+    (reserved,) = listeners.reserve("127.0.0.1", 0)
+    port = reserved.getsockname()[1]
+    with reserved:
+        assert not reserved.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(MeshUnavailable, match=f"port {port} on"):
+            listeners.reserve("127.0.0.1", port)

@@ -1,0 +1,1 @@
+"""Clients of a mesh in other languages, each in its own folder; ``served`` is what they call."""
