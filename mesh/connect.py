@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -205,7 +204,7 @@ async def _made_on_loop(run_directory: str, token: str, thread: LoopThread) -> C
 
 def _read_token(run_directory: str) -> str:
     try:
-        return Path(run_directory, "token").read_text()
+        return places.read_token(run_directory)
     except OSError as error:
         raise MeshUnavailable(
             f"there is no mesh in {run_directory} that this process may use ({error.strerror}); "

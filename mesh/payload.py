@@ -11,7 +11,7 @@ import pickle
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import cloudpickle
 
@@ -362,8 +362,3 @@ def _trim(report: traceback.TracebackException) -> None:
     for other in (report.__cause__, report.__context__, *(report.exceptions or ())):
         if other is not None:
             _trim(other)
-
-
-def unpicklable(value: object, why: str) -> NoReturn:
-    """Refuse to pickle ``value``, for ``__reduce__`` methods."""
-    raise TypeError(f"{type(value).__name__} {why}")

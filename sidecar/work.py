@@ -178,6 +178,7 @@ class Work:
         return items
 
     def _yielded(self, error: BaseException | None) -> None:
+        """The items of the answer have come to their end, or to an error."""
         if error is not None:
             self._fail(error)
         elif not self._is_over:
@@ -204,8 +205,7 @@ class Work:
         finally:
             if hasattr(items, "aclose"):
                 await items.aclose()
-        self._session.end_items(self._call_id)
-        self._over()
+        self._yielded(None)
 
     async def _stream_response(self, response: Response) -> None:
         pieces = run_response(response, self._request)
@@ -218,8 +218,7 @@ class Work:
                     self._session.end_items(self._call_id)  # the client has it all; background tasks may still run
         finally:
             await pieces.aclose()
-        self._session.end_items(self._call_id)
-        self._over()
+        self._yielded(None)
 
     async def _send(self, encoding: int, body: bytes) -> None:
         """Send an item; wait first while the caller has not taken enough of those before."""
