@@ -20,7 +20,7 @@ from mesh import errors
 from mesh.answers import answer_of, encode_refusal, run_response
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
-from mesh.http import decode_request
+from mesh.http import decode_request, empty_request
 from mesh.payload import (
     BYTES,
     DOOR_ANSWER,
@@ -149,6 +149,8 @@ class Work:
         if self._payload.encoding == DOOR_CALL:
             return door_call.read_arguments(self.method, self._payload.body), {}
         args, kwargs = decode(self._payload)
+        if self.method.wants_request and not (args or kwargs):
+            return (empty_request(),), {}
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:

@@ -29,6 +29,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="mesh-e2e-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))  # where detached meshes keep their stores
+        patch.delenv("MESH_ADDRESS", raising=False)
         patch.setattr(tempfile, "tempdir", None)
         adopt_orphans()
         yield folder / f"mesh-{os.getuid()}"

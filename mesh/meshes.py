@@ -1,0 +1,346 @@
+"""Which mesh a process means: the one that it has started, one that it is attached to, or one that it only asks.
+
+A process uses at most one mesh for what it deploys. What it deploys on its own mesh ends with it; what it deploys on a
+detached mesh stays. Another script's mesh can be asked and called, but what is deployed there is up to that script.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mesh import connect, context
+from mesh.config import Application
+from mesh.connect import Connection
+from mesh.engine import state_directory
+from mesh.engine.found import FoundEngine
+from mesh.engine.owner import EngineOptions, EngineProcess, mesh_version, start_engine
+from mesh.engine.places import LivingMesh, is_alive, living
+from mesh.errors import ConfigError, MeshUnavailable
+from mesh.listen_options import GRPCOptions, HTTPOptions
+from mesh.reachable import wait_reachable, wait_serving
+
+T = TypeVar("T")
+
+DEFAULT_NAME = "default"
+"""The name of a detached mesh when nobody gave one."""
+
+ADDRESS_VARIABLE = "MESH_ADDRESS"
+"""The environment variable that says which mesh is meant; see :func:`find`."""
+
+
+class UsedMesh:
+    """A mesh that this process deploys to or asks; ``engine`` is set when this process has started it."""
+
+    def __init__(self, living: LivingMesh, engine: EngineProcess | None = None) -> None:
+        self.living = living
+        self.engine = engine
+
+    @property
+    def connection(self) -> Connection:
+        """This process' end of it, made when it is first needed."""
+        return connect.connection_to(self.living.run_directory)
+
+    @property
+    def is_alive(self) -> bool:
+        """It has not ended, by whatever cause."""
+        return self.engine.alive if self.engine else is_alive(self.living.run_directory)
+
+    @property
+    def ends_with_this_process(self) -> bool:
+        """It was started by this process, and not to outlive it."""
+        return self.engine is not None and not self.living.detached
+
+    def check_may_deploy(self) -> None:
+        """Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script."""
+        if self.engine is None and not self.living.detached:
+            raise MeshUnavailable(
+                f"the mesh at port {self.living.port} belongs to {self.living.script} (pid {self.living.pid}) and ends "
+                "with it, so it can be asked and called but not deployed to: deploy there, or to a detached mesh "
+                "(`meshctl start`)"
+            )
+
+    def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """The coroutine's result, or :class:`MeshUnavailable` as soon as the engine has ended."""
+        thread = self.connection.loop_thread
+        if thread is None:
+            coroutine.close()
+            raise RuntimeError("a replica deploys nothing and has no need to: handles come by bind")
+        future = thread.start(coroutine)
+        while True:
+            try:
+                return future.result(0.5)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if not self.is_alive:
+                    future.cancel()
+                    raise MeshUnavailable("the engine of the mesh has ended") from None
+            except BaseException:
+                future.cancel()
+                raise
+
+    def wait_reachable(self, application: Application) -> None:
+        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
+        prefix, driver = application.spec.route_prefix, application.spec.driver
+        host, port = self.living.host, self.living.port
+        if prefix and port and not self.ask(wait_reachable(host, port, prefix, driver)):
+            show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
+        host, port = self.living.grpc_host, self.living.grpc_port
+        if port and not self.ask(wait_serving(host, port, application.spec.name)):
+            show(f"{application.spec.name} runs, but the door at port {port} does not serve it yet")
+
+    def wait_for_interrupt(self) -> None:
+        """Until Ctrl-C. Raises :class:`mesh.errors.MeshUnavailable` when the engine ends before."""
+        self.say_nothing_at_exit()
+        try:
+            if self.engine is not None:
+                self.engine.wait()
+            else:
+                FoundEngine(self.living).wait()
+        except KeyboardInterrupt:
+            return
+        raise MeshUnavailable(f"the engine (pid {self.living.engine_pid}) has ended, and all that it ran with it")
+
+    def say_at_exit(self) -> None:
+        """The user has deployed something; when a script's end takes it away, that is said."""
+        self.say_nothing_at_exit()
+        if self.ends_with_this_process:
+            atexit.register(self._say_stopped)
+
+    def say_nothing_at_exit(self) -> None:
+        """Nothing is to be said any more."""
+        atexit.unregister(self._say_stopped)
+
+    def _say_stopped(self) -> None:
+        if self.is_alive:
+            show(
+                "the script has ended, and its deployments with it; to keep them, run with blocking=True, with "
+                "`meshctl run module:node`, or on a mesh of their own: mesh.start(detached=True)"
+            )
+
+    def close(self, drain: bool, keep: bool = False) -> None:
+        """End it, whoever has started it; ``keep`` leaves what a detached mesh has stored for the next of its name.
+
+        Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script.
+        """
+        if self.engine is None and not self.living.detached:
+            raise MeshUnavailable(f"the {self.living} ends with that script: end the script")
+        self.say_nothing_at_exit()
+        connect.disconnect_from(self.living.run_directory)
+        if self.engine is not None:
+            self.engine.stop(drain)
+        else:
+            FoundEngine(self.living).stop(drain)
+        if self.living.state_directory and not keep:
+            state_directory.forget(Path(self.living.state_directory))
+
+
+def start(
+    detached: bool = False,
+    http_options: HTTPOptions | None = None,
+    grpc_options: GRPCOptions | None = None,
+    name: str = DEFAULT_NAME,
+) -> None:
+    """See :func:`mesh.api.start`, which checks the types of its arguments."""
+    global _used
+    with _lock:
+        if _used is not None and _used.is_alive:
+            _check_same(_used, detached, http_options, grpc_options)
+            return
+        refuse_in_replica()
+        look = _detached if detached and not os.environ.get(ADDRESS_VARIABLE) else _to_attach_to
+        found = look(name, http_options, grpc_options)
+        _used = _attached(found) if found else _started(detached, http_options, grpc_options, name)
+
+
+def to_deploy_to() -> UsedMesh:
+    """The mesh of this process; :func:`start` comes first. Raises MeshUnavailable for the mesh of another script."""
+    if _used is None or not _used.is_alive:
+        raise MeshUnavailable("this process has no mesh: call mesh.run or mesh.start first")
+    _used.check_may_deploy()
+    return _used
+
+
+def to_ask() -> UsedMesh:
+    """The mesh of this process, the one that MESH_ADDRESS names, or the only one of this user that runs.
+
+    Raises :class:`mesh.errors.MeshUnavailable` when there is none, or more than one to choose from.
+    """
+    if _used is not None:
+        if not _used.is_alive:
+            raise MeshUnavailable("this process has no mesh: call mesh.run or mesh.start first")
+        return _used
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        return UsedMesh(_of_this_version(find(address)))
+    meshes = living()
+    if not meshes:
+        raise MeshUnavailable(
+            "no mesh is running: start one with mesh.run, `meshctl run module:node` or `meshctl start`"
+        )
+    if len(meshes) > 1:
+        raise MeshUnavailable(f"{len(meshes)} meshes are running, and one was expected: {_choice(meshes)}")
+    return UsedMesh(_of_this_version(meshes[0]))
+
+
+def find(address: str) -> LivingMesh:
+    """The mesh that runs at ``address``: a detached mesh's name, "host:port" or the port of HTTP or gRPC, the pid of
+    its owner or engine, or its run directory.
+
+    Raises :class:`mesh.errors.MeshUnavailable` when there is no such mesh, naming those that there are.
+    """
+    meshes = living()
+    found = [mesh for mesh in meshes if mesh.name == address] or [
+        mesh for mesh in meshes if address in _addresses(mesh)
+    ]
+    if len(found) == 1:
+        return found[0]
+    what = f"no mesh is at {address!r}" if not found else f"{len(found)} meshes are at {address!r}"
+    raise MeshUnavailable(f"{what}; {f'there are: {_choice(meshes)}' if meshes else 'none is running'}")
+
+
+def shutdown(drain: bool, keep: bool) -> None:
+    """End the mesh of this process, or the detached one that it would use; without one do nothing."""
+    global _used
+    with _lock:
+        mesh = _used
+        if mesh is None and (found := _to_attach_to(DEFAULT_NAME, None, None)):
+            mesh = UsedMesh(found)
+        if mesh is not None:
+            mesh.close(drain, keep)
+        _used = None
+
+
+def refuse_in_replica() -> None:
+    """Raises :class:`mesh.errors.ConfigError` in a replica, which has nothing to start or deploy."""
+    try:
+        replica = context.get_replica_context()
+    except RuntimeError:
+        return
+    raise ConfigError(
+        f"mesh.run, mesh.start or deploy() was called inside replica {replica.replica_id}, perhaps because its module "
+        'calls it when it is imported: put it under `if __name__ == "__main__":`'
+    )
+
+
+def show(text: str) -> None:
+    """A line for people, on standard error."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"mesh: {text}\n")
+        sys.stderr.flush()
+
+
+_used: UsedMesh | None = None
+_lock = threading.RLock()
+
+
+def _check_same(
+    mesh: UsedMesh, detached: bool, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None
+) -> None:
+    wished = [options for options in (http_options, grpc_options) if options and not _listens_at(mesh.living, options)]
+    if wished:
+        raise ConfigError(
+            f"this process uses the {mesh.living} already; call mesh.shutdown() before starting one with {wished[0]}"
+        )
+    if detached and not mesh.living.detached:
+        raise ConfigError(
+            "this process has a mesh that ends with it; call mesh.shutdown() before mesh.start(detached=True)"
+        )
+
+
+def _to_attach_to(name: str, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None) -> LivingMesh | None:
+    """The mesh that runs already and that is meant: by MESH_ADDRESS, otherwise a detached one that listens there."""
+    if address := os.environ.get(ADDRESS_VARIABLE):
+        return find(address)
+    detached = [mesh for mesh in living() if mesh.detached and mesh.name]
+    found = [mesh for mesh in detached if mesh.name == name] or detached
+    wished = [options for options in (http_options, grpc_options) if options is not None]
+    found = [mesh for mesh in found if all(_listens_at(mesh, options) for options in wished)]
+    if len(found) > 1:
+        raise MeshUnavailable(f"{len(found)} detached meshes are running, and none is {name!r}: {_choice(found)}")
+    return found[0] if found else None
+
+
+def _detached(name: str, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None) -> LivingMesh | None:
+    """The detached mesh of that name, if it runs."""
+    for mesh in living():
+        if mesh.name == name:
+            for options in (http_options, grpc_options):
+                if options is not None and not _listens_at(mesh, options):
+                    raise ConfigError(f"the {mesh} runs already, without {options}; `meshctl shutdown` ends it")
+            return mesh
+    return None
+
+
+def _listens_at(mesh: LivingMesh, options: HTTPOptions | GRPCOptions) -> bool:
+    host, port = (mesh.host, mesh.port) if isinstance(options, HTTPOptions) else (mesh.grpc_host, mesh.grpc_port)
+    if options.port is None:
+        return port == 0
+    return port != 0 and host == options.host and options.port in (port, 0)
+
+
+def _attached(living: LivingMesh) -> UsedMesh:
+    mesh = UsedMesh(_of_this_version(living))
+    connect.use(mesh.connection)
+    return mesh
+
+
+def _started(detached: bool, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None, name: str) -> UsedMesh:
+    http_options = http_options or HTTPOptions()
+    grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
+    engine = start_engine(
+        EngineOptions(
+            host=http_options.host,
+            port=http_options.port,
+            grpc_host=grpc_options.host,
+            grpc_port=grpc_options.port,
+            detached=detached,
+            name=name if detached else "",
+        )
+    )
+    mesh = UsedMesh(_card_of(engine, http_options, grpc_options, name if detached else ""), engine)
+    connect.use(mesh.connection)
+    return mesh
+
+
+def _card_of(engine: EngineProcess, http_options: HTTPOptions, grpc_options: GRPCOptions, name: str) -> LivingMesh:
+    """What the engine has published; its run directory may be removed before it is read."""
+    return LivingMesh(
+        pid=os.getpid(),
+        script=sys.argv[0] if sys.argv else "",
+        host=http_options.host,
+        port=engine.port,
+        run_directory=engine.run_directory,
+        version=mesh_version(),
+        engine_pid=engine.pid,
+        detached=bool(name),
+        grpc_host=grpc_options.host if engine.grpc_port else "",
+        grpc_port=engine.grpc_port,
+        name=name,
+        state_directory=str(state_directory.state_directory(name)) if name else "",
+    )
+
+
+def _of_this_version(mesh: LivingMesh) -> LivingMesh:
+    if mesh.version != mesh_version():
+        raise MeshUnavailable(
+            f"the {mesh} is of mesh {mesh.version}, and this process uses mesh {mesh_version()}: "
+            "use the same version, or start another mesh"
+        )
+    return mesh
+
+
+def _addresses(mesh: LivingMesh) -> set[str]:
+    ports = [(mesh.host, mesh.port), (mesh.grpc_host, mesh.grpc_port)]
+    places = {f"{host}:{port}" for host, port in ports if port} | {str(port) for _, port in ports if port}
+    return {*places, str(mesh.pid), str(mesh.engine_pid), mesh.run_directory}
+
+
+def _choice(meshes: list[LivingMesh]) -> str:
+    names = ", ".join(str(mesh) for mesh in meshes)
+    return f"{names}; {ADDRESS_VARIABLE} or --mesh chooses one by its name, port or pid"
