@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import cloudpickle
 
 from mesh import meshes, rollout
 from mesh.claim import claimed
-from mesh.config import Application, ApplicationSpec, DeploymentSpec, Runtime
+from mesh.config import Application, ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
 from mesh.dag.build import build
 from mesh.dag.execute import Plan
 from mesh.dag.nodes import DeploymentNode
@@ -49,7 +50,7 @@ def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProg
     before is taken away then. Raises :class:`mesh.errors.DeployInProgress` while somebody else deploys it.
     """
     name, client = application.spec.name, mesh.connection.client
-    with claimed(mesh.living.run_directory, name, f"{_script()} (pid {os.getpid()})"):
+    with _claimed(mesh, name):
         is_new = all(one.name != name for one in mesh.ask(client.applications()))
         revision = mesh.ask(client.apply(application))
         try:
@@ -59,6 +60,20 @@ def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProg
             if is_new:
                 delete(mesh, name)
             raise
+
+
+def scale(
+    mesh: UsedMesh, application: str, name: str, num_replicas: int, on_progress: rollout.OnProgress | None = None
+) -> None:
+    """Ask for another number of replicas of one deployment, and wait until they are there.
+
+    Raises :class:`mesh.errors.DeploymentNotFound` for what is not there, and as :func:`deploy` does.
+    """
+    DeploymentConfig(num_replicas=num_replicas)  # a number that is not possible is said here
+    client = mesh.connection.client
+    with _claimed(mesh, application):
+        revision = mesh.ask(client.scale(application, name, num_replicas))
+        mesh.ask(rollout.wait_running(client, application, revision, meshes.show, on_progress))
 
 
 def delete(mesh: UsedMesh, name: str) -> None:
@@ -101,6 +116,10 @@ def locate(mesh: UsedMesh, deployment: Deployment[Any]) -> tuple[ApplicationSpec
 def renewed(spec: DeploymentSpec) -> DeploymentSpec:
     """The same deployment as another revision: all its replicas are to be new."""
     return replace(spec, renewal=secrets.token_hex(8))
+
+
+def _claimed(mesh: UsedMesh, application: str) -> AbstractContextManager[None]:
+    return claimed(mesh.living.run_directory, application, f"{_script()} (pid {os.getpid()})")
 
 
 def _with_new_replicas(spec: ApplicationSpec) -> ApplicationSpec:

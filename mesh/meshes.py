@@ -146,8 +146,10 @@ def start(
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
     name: str = DEFAULT_NAME,
+    *,
+    attach: bool = True,
 ) -> None:
-    """See :func:`mesh.api.start`, which checks the types of its arguments."""
+    """See :func:`mesh.api.start`, which checks the types of its arguments; without ``attach`` the mesh is a new one."""
     global _used
     with _lock:
         if _used is not None and _used.is_alive:
@@ -155,8 +157,23 @@ def start(
             return
         refuse_in_replica()
         look = _detached if detached and not os.environ.get(ADDRESS_VARIABLE) else _to_attach_to
-        found = look(name, http_options, grpc_options)
+        found = look(name, http_options, grpc_options) if attach else None
         _used = _attached(found) if found else _started(detached, http_options, grpc_options, name)
+
+
+def attach() -> UsedMesh:
+    """Use a mesh that runs already: the one that MESH_ADDRESS names, or a detached one.
+
+    Raises :class:`mesh.errors.MeshUnavailable` when there is none, or when it may not be deployed to.
+    """
+    global _used
+    with _lock:
+        if _used is None or not _used.is_alive:
+            found = _to_attach_to(DEFAULT_NAME, None, None)
+            if found is None:
+                raise MeshUnavailable("no detached mesh is running: start one with `meshctl start`")
+            _used = _attached(found)
+    return to_deploy_to()
 
 
 def to_deploy_to() -> UsedMesh:
@@ -204,16 +221,29 @@ def find(address: str) -> LivingMesh:
     raise MeshUnavailable(f"{what}; {f'there are: {_choice(meshes)}' if meshes else 'none is running'}")
 
 
-def shutdown(drain: bool, keep: bool) -> None:
-    """End the mesh of this process, or the detached one that it would use; without one do nothing."""
+def shutdown(drain: bool, keep: bool) -> LivingMesh | None:
+    """End the mesh of this process, or the detached one that it would be attached to, and give it; None without one.
+
+    A process that had a mesh of its own means that one alone, however often it says so.
+    """
     global _used
     with _lock:
         mesh = _used
-        if mesh is None and (found := _to_attach_to(DEFAULT_NAME, None, None)):
+        if mesh is None and not _had_own and (found := _to_attach_to(DEFAULT_NAME, None, None)):
             mesh = UsedMesh(found)
         if mesh is not None:
             mesh.close(drain, keep)
         _used = None
+        return mesh.living if mesh else None
+
+
+def end_own(drain: bool) -> None:
+    """End the mesh that this process has started, if it has one."""
+    global _used
+    with _lock:
+        if _used is not None and _used.engine is not None:
+            _used.close(drain)
+            _used = None
 
 
 def refuse_in_replica() -> None:
@@ -236,6 +266,7 @@ def show(text: str) -> None:
 
 
 _used: UsedMesh | None = None
+_had_own = False
 _lock = threading.RLock()
 
 
@@ -291,6 +322,7 @@ def _attached(living: LivingMesh) -> UsedMesh:
 
 
 def _started(detached: bool, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None, name: str) -> UsedMesh:
+    global _had_own
     http_options = http_options or HTTPOptions()
     grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
     engine = start_engine(
@@ -303,6 +335,7 @@ def _started(detached: bool, http_options: HTTPOptions | None, grpc_options: GRP
             name=name if detached else "",
         )
     )
+    _had_own = True
     mesh = UsedMesh(_card_of(engine, http_options, grpc_options, name if detached else ""), engine)
     connect.use(mesh.connection)
     return mesh
