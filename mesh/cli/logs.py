@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -41,10 +45,16 @@ def logs(
         there = ", ".join(sorted({log.stem.partition("#")[0] for log in folder.glob("*.log")}))
         raise DeploymentNotFound(f"no process of the name {name!r} has printed anything; there are: {there}")
     tails = {log: Tail(log, lines) for log in logs}
-    for tail in tails.values():
-        tail.print_new()
-    if follow:
-        _follow(folder, name, tails, lambda: used.is_alive)
+    try:
+        for tail in tails.values():
+            tail.print_new()
+        if follow:
+            _follow(folder, name, tails, lambda: used.is_alive)
+    except KeyboardInterrupt:
+        return
+    finally:
+        for tail in tails.values():
+            tail.close()
 
 
 def chosen(folder: Path, name: str | None) -> list[Path]:
@@ -79,27 +89,24 @@ class Tail:
         for line in new:
             print(f"({self._path.stem}) {line.decode(errors='replace')}", flush=True)
 
-    def _is_replaced(self) -> bool:
-        import os
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
+    def _is_replaced(self) -> bool:
         try:
             return os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
         except FileNotFoundError:
             return False
 
 
-def _follow(folder: Path, name: str | None, tails: dict[Path, Tail], goes_on: object) -> None:
-    """Until Ctrl-C or the end of the mesh; replicas that are new are followed, too."""
-    import time
-
-    assert callable(goes_on)
-    try:
-        while goes_on():
+def _follow(folder: Path, name: str | None, tails: dict[Path, Tail], goes_on: Callable[[], bool]) -> None:
+    """Until the end of the mesh; replicas that are new are followed, too."""
+    while goes_on():
+        with suppress(FileNotFoundError):  # a log was removed while it was looked at
             for log in chosen(folder, name):
                 if log not in tails:
                     tails[log] = Tail(log, None)
-            for tail in tails.values():
-                tail.print_new()
-            time.sleep(LOOK_AGAIN_S)
-    except (KeyboardInterrupt, FileNotFoundError):
-        return
+        for tail in tails.values():
+            tail.print_new()
+        time.sleep(LOOK_AGAIN_S)

@@ -32,9 +32,12 @@ def deploy_changes(
     mesh = meshes.to_deploy_to()
     folders = {app_dir.resolve(), *((Path(target).resolve().parent,) if is_config_file(target) else ())}
     watched = PythonFilter(extra_extensions=(".yaml", ".yml"))
-    meshes.show(f"looking for changes in {', '.join(str(folder) for folder in sorted(folders))}")
+    looking = f"looking for changes in {', '.join(str(folder) for folder in sorted(folders))}"
     for changes in watch(*folders, watch_filter=watched, yield_on_timeout=True, rust_timeout=LOOK_AT_MESH_MS):
         raise_swallowed()
+        if looking:  # said when it is true: the watch begins with its first round
+            meshes.show(looking)
+            looking = ""
         if not mesh.is_alive:
             return
         if changes:

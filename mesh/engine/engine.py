@@ -47,8 +47,10 @@ def run_engine(line_descriptor: int) -> int:
     line = socket.socket(fileno=line_descriptor)
     line.set_inheritable(False)
     order = receive_order(line)
-    if order.detached and os.fork():
-        os._exit(0)  # the owner may live long and would have to reap the engine
+    if order.detached:
+        if os.fork():
+            os._exit(0)  # the owner may live long and would have to reap the engine
+        os.setsid()  # the session that the first process made went with it
     setproctitle("mesh: engine")
     close_all_but((line.fileno(), order.owner_death))
     try:
