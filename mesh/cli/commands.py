@@ -25,6 +25,7 @@ COMMANDS = {
     "shutdown": ("mesh.cli.shutdown", "End a detached mesh."),
     "config": ("mesh.cli.config", "Print what is deployed as a config file."),
     "build": ("mesh.cli.build", "Write a config file from code."),
+    "completion": ("mesh.cli.completion", "Print the script for completion in a shell."),
     "graph": ("mesh.cli.graph", "Draw a node and all that it depends on."),
 }
 """Name -> module, which has a function of that name, and the line in ``meshctl --help``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -45,6 +46,19 @@ def test_unknown_command_is_wrong_usage() -> None:
     result = CliRunner().invoke(app, ["deplore"])
     assert result.exit_code == 2
     assert "No such command 'deplore'" in result.output
+
+
+@pytest.mark.feature("64")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("meshctl s", {"start", "status", "scale", "shutdown"}), ("meshctl scale --", {"--mesh", "--address", "--help"})],
+)
+def test_a_shell_completes_commands_and_options(words: str, offered: set[str]) -> None:
+    script = subprocess.run([MESHCTL, "completion", "bash"], capture_output=True, text=True, timeout=60, check=True)
+    assert "_MESHCTL_COMPLETE=complete_bash" in script.stdout
+    asked = {"_MESHCTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([MESHCTL], env=os.environ | asked, capture_output=True, text=True, timeout=60, check=False)
+    assert set(done.stdout.split()) == offered
 
 
 def test_ctrl_c_while_mesh_is_being_imported_ends_quietly(tmp_path: Path) -> None:
