@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mesh import context
-from mesh.application_status import ApplicationStatus, MeshStatus
 from mesh.engine.owner import BootedEngine, boot_engine
 from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
 
 if TYPE_CHECKING:
+    from mesh.application_status import MeshStatus
     from mesh.dag.nodes import DeploymentNode
     from mesh.engine.places import LivingMesh
     from mesh.handle import DeploymentHandle
@@ -110,6 +110,7 @@ def run(
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
     from mesh import connect
+    from mesh.application_status import ApplicationStatus, MeshStatus
 
     mesh = _owned_or_living()
     connection = connect.connection_to(mesh.run_directory)
@@ -199,6 +200,8 @@ def _engine_booting() -> Iterator[BootedEngine | None]:
     _refuse_in_replica()
     booted = boot_engine()
     try:
+        from mesh import application, owned_mesh  # noqa: F401 - now, while the engine does the same
+
         yield booted
     finally:
         booted.dismiss()

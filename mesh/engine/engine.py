@@ -33,7 +33,6 @@ PRELOADED_FOR_CONTROLLER = (
 PRELOADED = (
     "cloudpickle",
     "httptools",
-    "starlette.applications",
     "starlette.requests",
     "starlette.responses",
     "uvicorn",
@@ -67,6 +66,7 @@ def run_engine(line_descriptor: int) -> int:
     send(line, report)
     if order.detached:
         _let_go_of_terminal()
+    _preload(PRELOADED)
     return supervisor.run(line)
 
 
@@ -87,8 +87,6 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
         places = Listening(bound, kept, grpc_port)
         supervisor = Supervisor(order, run_directory, places, (death, *owner_deaths), outlet)
         supervisor.start_controller()
-        _preload(PRELOADED)
-        supervisor.start_doors()
         run_directory.publish(
             LivingMesh(
                 pid=order.owner_pid,
@@ -127,6 +125,7 @@ def _bind(
 
 def _preload(modules: tuple[str, ...]) -> None:
     """Imports what forks need. A module that cannot be imported is left to its role, which then says why."""
+    gc.disable()  # what is imported stays; looking for garbage in between takes a tenth of the time
     for module in modules if CAN_FORK else ():
         try:
             importlib.import_module(module)
@@ -135,6 +134,7 @@ def _preload(modules: tuple[str, ...]) -> None:
     assert_one_thread()
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
+    gc.enable()
 
 
 def _let_go_of_terminal() -> None:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from mesh.engine import places
@@ -121,7 +120,7 @@ class BootedEngine:
         self._is_waiting = True
 
     def start(self, options: EngineOptions) -> EngineProcess:
-        """Orders a mesh and waits until its controller, bridge and door are started; they may take a moment to serve.
+        """Orders a mesh and waits until its ports are bound and its controller is started; it may not serve yet.
 
         Raises :class:`MeshUnavailable` when the port is busy or the engine does not come up, :class:`ConfigError` when
         host or port are impossible. Nothing is left running then. An attached engine ends with this process, at once.
@@ -190,6 +189,8 @@ def start_engine(options: EngineOptions) -> EngineProcess:
 
 def mesh_version() -> str:
     """The version of this installation of mesh."""
+    from importlib import metadata  # takes longer than the rest of this module, so not before the engine boots
+
     return metadata.version("mesh")
 
 

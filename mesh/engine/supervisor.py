@@ -88,14 +88,8 @@ class Supervisor:
         self._wake_up = self._catch_signals()
 
     def start_controller(self) -> None:
-        """Starts the controller; raises OSError when the system refuses."""
+        """Starts the controller; raises OSError when the system refuses. :meth:`run` starts bridge and door."""
         self._start_role(self._roles[CONTROLLER])
-
-    def start_doors(self) -> None:
-        """Starts bridge and door, those that were ordered; raises OSError when the system refuses."""
-        for name, role in self._roles.items():
-            if name != CONTROLLER:
-                self._start_role(role)
 
     def run(self, owner_line: socket.socket) -> int:
         """Runs until the mesh has ended; returns the exit code. Nothing of the mesh is left then."""
