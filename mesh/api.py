@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mesh import context
-from mesh.engine.owner import BootedEngine, boot_engine
 from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
 
 if TYPE_CHECKING:
     from mesh.application_status import MeshStatus
     from mesh.dag.nodes import DeploymentNode
+    from mesh.engine.owner import BootedEngine
     from mesh.engine.places import LivingMesh
     from mesh.handle import DeploymentHandle
     from mesh.owned_mesh import OwnedMesh
@@ -198,13 +198,24 @@ def _engine_booting() -> Iterator[BootedEngine | None]:
         yield None
         return
     _refuse_in_replica()
-    booted = boot_engine()
+    booted = _boot_engine()
     try:
         from mesh import application, owned_mesh  # noqa: F401 - now, while the engine does the same
 
         yield booted
     finally:
         booted.dismiss()
+
+
+def _boot_engine() -> BootedEngine:
+    try:
+        from mesh.engine.owner import boot_engine
+    except ModuleNotFoundError as error:
+        raise MeshUnavailable(
+            f"a mesh needs Linux, and this system has no {error.name}: on Windows, use WSL; "
+            "binding and drawing graphs work everywhere"
+        ) from error
+    return boot_engine()
 
 
 def _start(
@@ -217,7 +228,7 @@ def _start(
         if _owned is None or not _owned.engine.alive:
             http_options = http_options or HTTPOptions()
             grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
-            _owned = OwnedMesh(http_options, grpc_options, booted or boot_engine())
+            _owned = OwnedMesh(http_options, grpc_options, booted or _boot_engine())
         for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
             if wished is not None and wished != present:
                 raise ConfigError(
