@@ -140,25 +140,27 @@ class ControllerClient:
         await self._channel.close(None)
 
     async def _answer(self, method: Callable[..., Awaitable[_Response]], request: object) -> _Response:
+        if not await self._has_socket():
+            raise MeshUnavailable(f"the controller cannot be reached: it has made no socket in {ANSWER_TIMEOUT_S:g} s")
         try:
-            with suppress(TimeoutError):
-                await self._wait_for_socket()
             return await method(request, metadata=self._metadata, timeout=ANSWER_TIMEOUT_S, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             raise _rebuilt(error) from None
 
-    async def _wait_for_socket(self) -> None:
+    async def _has_socket(self) -> bool:
         """Wait for the first controller of a mesh that is just starting: gRPC would look again only after 100 ms."""
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            while not os.path.exists(self._socket):  # noqa: ASYNC110, ASYNC240 - another process makes it; no disk is read
-                await asyncio.sleep(_LOOK_AGAIN_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while not os.path.exists(self._socket):  # noqa: ASYNC110, ASYNC240 - another process makes it
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                return True
+        return False
 
     async def _watch(
         self, start: Callable[[], _Stream[_Response]], value: Callable[[_Response], _Value]
     ) -> AsyncGenerator[_Value, None]:
         wait_s = _RECONNECT_S[0]
-        with suppress(TimeoutError):
-            await self._wait_for_socket()
+        await self._has_socket()
         while not self._closed:
             call = start()
             try:
