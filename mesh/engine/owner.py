@@ -119,6 +119,11 @@ class BootedEngine:
         self._death = death  # its number in the engine; here it is closed
         self._is_waiting = True
 
+    @property
+    def pid(self) -> int:
+        """The process that was started; a detached mesh lives in another."""
+        return self._process.pid
+
     def start(self, options: EngineOptions) -> EngineProcess:
         """Orders a mesh and waits until its ports are bound and its controller is started; it may not serve yet.
 
