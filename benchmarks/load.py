@@ -16,17 +16,19 @@ TIMEOUT_S = 30.0
 
 
 async def run_load(call: Callable[[], Awaitable[Any]], concurrent: int, for_s: float) -> Load:
-    """Keep ``concurrent`` calls going for ``for_s`` seconds; calls a second and latencies."""
+    """Keep ``concurrent`` calls going for ``for_s`` seconds, one each at least; calls a second and latencies."""
     latencies: list[float] = []
     begin = perf_counter()
     end = begin + for_s
 
     async def one() -> None:
         now = perf_counter()
-        while now < end:
+        while True:
             await call()
             done = perf_counter()
             latencies.append(done - now)
+            if done >= end:
+                return
             now = done
 
     await asyncio.gather(*(one() for _ in range(concurrent)))
@@ -41,12 +43,13 @@ def run_threads(call: Callable[[], Any], threads: int, for_s: float) -> Load:
     def one() -> list[float]:
         latencies = []
         now = perf_counter()
-        while now < end:
+        while True:
             call()
             done = perf_counter()
             latencies.append(done - now)
+            if done >= end:
+                return latencies
             now = done
-        return latencies
 
     with ThreadPoolExecutor(threads) as pool:
         every = [pool.submit(one) for _ in range(threads)]
