@@ -146,5 +146,5 @@ APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acqu
 
 clean:
 	rm -rf $(CLIENTS)/node/node_modules $(CLIENTS)/node/generated $(CLIENTS)/go/predictpb $(CLIENTS)/java/target
-	rm -rf .venv $(TOOLS) build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(TOOLS) .benchmarks profiles build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
