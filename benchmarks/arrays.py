@@ -80,10 +80,12 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
 
 
 def _back_to_back(call: Callable[[Any], Awaitable[Any]], array: Any) -> Side:
-    async def side(for_s: float) -> Load:
+    async def checked() -> None:
         if await call(array) != len(array):
             raise RuntimeError("the sum of an array of ones is not its length")
-        return await run_load(lambda: call(array), 1, for_s)
+
+    async def side(for_s: float) -> Load:
+        return await run_load(checked, 1, for_s)
 
     return side
 
