@@ -34,8 +34,8 @@ FORMATS = {"raw": "txt", "flamegraph": "svg"}
 SITUATIONS = ("handle_call", "http_request", "chain")
 
 NOT_PERMITTED = """py-spy may not look into other processes here ({error}).
-Either run it as root, with the environment kept:  sudo --preserve-env=PATH make profile
-or allow it until the next start of the machine:   sudo sysctl kernel.yama.ptrace_scope=0
+Either run this as root, as in `sudo make profile`, or allow it until the machine starts again:
+`sudo sysctl kernel.yama.ptrace_scope=0`.
 In a container, start that with --cap-add=SYS_PTRACE."""
 
 
@@ -75,7 +75,10 @@ async def _record(pid: int, format_: str, file: Path, for_s: int) -> None:
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
     printed, _ = await process.communicate()
     if process.returncode:
-        raise NotPermitted(NOT_PERMITTED.format(error=printed.decode().strip().splitlines()[-1:]))
+        error = printed.decode().strip()
+        if "ermission" in error:
+            raise NotPermitted(NOT_PERMITTED.format(error=error.partition("\n")[0]))
+        raise RuntimeError(f"{' '.join(command)} failed: {error}")
 
 
 @asynccontextmanager

@@ -26,9 +26,10 @@ def line(row: Row) -> str:
 
 def footer(rows: Sequence[Row]) -> str:
     """How many targets were reached, which were not, and what did not run."""
-    judged = [row for row in rows if row.is_reached is not None]
-    missed = [row for row in judged if not row.is_reached]
-    lines = [_CAPTION, f"{len(judged) - len(missed)} of {len(judged)} targets reached"]
+    bound = [row for row in rows if row.target is not None]
+    reached = [row for row in bound if row.is_reached]
+    missed = [row for row in bound if row.is_reached is False]
+    lines = [_CAPTION, f"{len(reached)} of {len(bound)} targets reached, {len(missed)} missed"]
     lines += [f"not reached: {row.benchmark}: {row.what}, {row.unit}: {row.target}" for row in missed]
     lines += [f"not run: {why}" for why in dict.fromkeys(row.not_run for row in rows if row.not_run)]
     return "\n".join(lines)

@@ -36,6 +36,7 @@ def rows_of(name: str, plan: Plan) -> Iterator[Row]:
             try:
                 message: Row | str | None = here.recv()
             except EOFError:
+                process.join(5)
                 raise BenchmarkFailed(f"{name} ended with exit code {process.exitcode}") from None
             if message is None:
                 process.join(30)

@@ -44,7 +44,7 @@ def test_columns_stand_below_each_other() -> None:
 def test_footer_counts_targets_and_names_what_was_missed_or_not_run() -> None:
     lines = table.footer([REACHED, MISSED, NOT_RUN, NOT_RUN]).splitlines()
     assert lines[1:] == [
-        "1 of 2 targets reached",
+        "1 of 4 targets reached, 1 missed",
         "not reached: start_up: to the first 200, s: at most 0.8",
         "not run: wrk is not installed",
     ]
