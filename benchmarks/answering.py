@@ -44,7 +44,7 @@ class Trivial:
 
 
 def main(replicas: int, port: int) -> None:
-    mesh.start(http_options=mesh.HTTPOptions("127.0.0.1", port))
+    mesh.start(http_options=mesh.HTTPOptions("127.0.0.1", port), grpc_options=mesh.GRPCOptions(port=0))
     run_s = perf_counter()
     handle = mesh.run(Trivial.options(num_replicas=replicas).bind())
     if replicas == 1:
