@@ -43,8 +43,8 @@ CASES = (
     ("handles", (100, 1000)),
     ("idle sessions", (100, 1000)),
 )
-GROWTH = 1.2
-"""What is taken for no growth: rounds of the same thing differ by 10 % on a busy machine."""
+GROWTH = 1.1
+"""What is taken for no growth: medians of the same thing differ by some per cent."""
 
 Call = Callable[[], Awaitable[Any]]
 
