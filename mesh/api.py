@@ -1,21 +1,24 @@
 """The public functions: start a mesh, run a graph on it, look at it, end it.
 
 One process deploys to at most one mesh, see :mod:`mesh.meshes`. What it runs on its own mesh ends with it.
+
+Functions import what they need when they are called, after the engine has been booted: the two take equally long, and
+go on at the same time.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from mesh import deploying, meshes
-from mesh.application_status import MeshStatus
-from mesh.dag.nodes import DeploymentNode
-from mesh.deployments import Deployment, stored_deployment
+from mesh import meshes
 from mesh.errors import NotSupportedYet
-from mesh.handle import DeploymentHandle
 from mesh.listen_options import GRPCOptions, HTTPOptions
-from mesh.lookup import find_deployment, names_of
-from mesh.response import value_of
+
+if TYPE_CHECKING:
+    from mesh.application_status import MeshStatus
+    from mesh.dag.nodes import DeploymentNode
+    from mesh.deployments import Deployment
+    from mesh.handle import DeploymentHandle
 
 
 def start(
@@ -37,11 +40,9 @@ def start(
     Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, and
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
     """
-    if http_options is not None and not isinstance(http_options, HTTPOptions):
-        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
-    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
-        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
-    meshes.start(detached, http_options, grpc_options, name)
+    _check_options(http_options, grpc_options)
+    with meshes.starting(detached, http_options, grpc_options, name) as start_now:
+        start_now()
 
 
 def run(
@@ -64,9 +65,14 @@ def run(
     :class:`mesh.errors.DeployInProgress` while somebody else deploys that application.
     """
     meshes.refuse_in_replica()
-    application = deploying.build_application(node, name, route_prefix)  # what cannot be run starts nothing
-    start(http_options=http_options, grpc_options=grpc_options)
-    mesh = meshes.to_deploy_to()
+    _check_options(http_options, grpc_options)
+    with meshes.starting(http_options=http_options, grpc_options=grpc_options) as start_now:
+        from mesh import deploying
+        from mesh.application import application_of
+        from mesh.handle import DeploymentHandle
+
+        application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
+        mesh = start_now()
     deploying.deploy(mesh, application)
     handle = DeploymentHandle(name, application.spec.driver, run_directory=mesh.living.run_directory)
     if blocking:
@@ -79,6 +85,8 @@ def run(
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
     mesh = meshes.to_ask()
+    from mesh.application_status import MeshStatus
+
     return MeshStatus.of(mesh.living, mesh.ask(mesh.connection.client.status()))
 
 
@@ -87,6 +95,9 @@ def list_deployments() -> dict[str, Deployment[Any]]:
 
     Raises :class:`mesh.errors.MeshUnavailable` when no mesh runs.
     """
+    from mesh.deployments import stored_deployment
+    from mesh.lookup import names_of
+
     mesh = meshes.to_ask()
     found = names_of(mesh.ask(mesh.connection.client.applications()))
     return {name: stored_deployment(mesh, *one) for name, one in found.items()}
@@ -98,6 +109,9 @@ def get_deployment(name: str, application: str | None = None) -> Deployment[Any]
     Raises :class:`mesh.errors.DeploymentNotFound`, a KeyError, naming those that there are, and
     :class:`mesh.errors.ConfigError` when several applications have one of that name.
     """
+    from mesh.deployments import stored_deployment
+    from mesh.lookup import find_deployment
+
     mesh = meshes.to_ask()
     return stored_deployment(mesh, *find_deployment(mesh.ask(mesh.connection.client.applications()), name, application))
 
@@ -107,6 +121,8 @@ def delete(name: str) -> None:
 
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name.
     """
+    from mesh import deploying
+
     deploying.delete(meshes.to_ask(), name)
 
 
@@ -125,6 +141,8 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     Waits at most ``timeout_s`` seconds. In a ``def`` method of a deployment it gives the turn away while it waits; in
     an ``async def`` it raises RuntimeError: write ``await ref``.
     """
+    from mesh.response import value_of
+
     return value_of(ref, timeout_s)
 
 
@@ -141,3 +159,10 @@ def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
 def ingress(app: Any) -> NoReturn:
     """Not in this version."""
     raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
+
+
+def _check_options(http_options: object, grpc_options: object) -> None:
+    if http_options is not None and not isinstance(http_options, HTTPOptions):
+        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
+    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
+        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")

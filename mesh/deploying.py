@@ -5,42 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
-from mesh import meshes, rollout
+from mesh import rollout
+from mesh.application import application_of
 from mesh.claim import claimed
-from mesh.config import Application, ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
-from mesh.dag.build import build
-from mesh.dag.execute import Plan
-from mesh.dag.nodes import DeploymentNode
+from mesh.config import Application, ApplicationSpec, DeploymentConfig, DeploymentSpec
 from mesh.errors import DeployFailed
-from mesh.graph_handle import GraphHandle
-from mesh.handle import DeploymentHandle
 from mesh.lookup import find_deployment
-from mesh.meshes import UsedMesh
-from mesh.target import encode_target
+from mesh.notices import show
+from mesh.used_mesh import UsedMesh
 
 if TYPE_CHECKING:
     from mesh.deployments import Deployment
     from mesh.stored import StoredDeployment
-
-
-def build_application(node: DeploymentNode, name: str, route_prefix: str | None) -> Application:
-    """The application ``name`` of a node and all that it depends on, made from this process' code."""
-    return build(
-        node,
-        name=name,
-        route_prefix=route_prefix,
-        runtime=Runtime(sys.executable, tuple(sys.path), os.getcwd()),
-        dump=cloudpickle.dumps,
-        encode_target=encode_target,
-        make_handle=_handle_inside,
-        make_graph=lambda plan: _graph_inside(name, plan),
-    )
 
 
 def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProgress | None = None) -> None:
@@ -54,7 +35,7 @@ def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProg
         is_new = all(one.name != name for one in mesh.ask(client.applications()))
         revision = mesh.ask(client.apply(application))
         try:
-            mesh.ask(rollout.wait_running(client, name, revision, meshes.show, on_progress))
+            mesh.ask(rollout.wait_running(client, name, revision, show, on_progress))
             mesh.wait_reachable(application)
         except DeployFailed:
             if is_new:
@@ -73,28 +54,27 @@ def scale(
     client = mesh.connection.client
     with _claimed(mesh, application):
         revision = mesh.ask(client.scale(application, name, num_replicas))
-        mesh.ask(rollout.wait_running(client, application, revision, meshes.show, on_progress))
+        mesh.ask(rollout.wait_running(client, application, revision, show, on_progress))
 
 
 def delete(mesh: UsedMesh, name: str) -> None:
     """Take an application away and wait until its replicas have ended what they had begun."""
     client = mesh.connection.client
     revision = mesh.ask(client.delete(name))
-    mesh.ask(rollout.wait_deleted(client, name, revision, meshes.show))
+    mesh.ask(rollout.wait_deleted(client, name, revision, show))
 
 
-def deploy_alone(deployment: Deployment[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def deploy_alone(
+    deployment: Deployment[Any], args: tuple[Any, ...], kwargs: dict[str, Any], start: Callable[[], UsedMesh]
+) -> None:
     """What ``deployment.deploy(...)`` does: an application of its name, or its place in the one where it was found."""
-    meshes.refuse_in_replica()
     stored = deployment.stored
     if stored is None or args or kwargs or deployment.init_args or deployment.init_kwargs:
-        built = build_application(deployment.bind(*args, **kwargs), deployment.name, deployment.route_prefix)
-        application = replace(built, spec=_with_new_replicas(built.spec))
-        meshes.start()
-        mesh = meshes.to_deploy_to()
+        node = deployment.bind(*args, **kwargs)
+        built = application_of(node, deployment.name, deployment.route_prefix)  # what cannot be run starts nothing
+        mesh, application = start(), replace(built, spec=_with_new_replicas(built.spec))
     else:
-        meshes.start()
-        mesh = meshes.to_deploy_to()
+        mesh = start()
         application = _from_store(mesh, deployment, stored)
     deploy(mesh, application)
     mesh.say_at_exit()
@@ -149,15 +129,6 @@ def _from_store(mesh: UsedMesh, deployment: Deployment[Any], stored: StoredDeplo
         whole = ApplicationSpec(deployment.name, spec.name, (spec,), deployment.route_prefix)
     lacking = whole.blob_names() - stored.blobs.keys()
     return Application(whole, {**stored.blobs, **mesh.ask(client.blobs(lacking))})
-
-
-def _handle_inside(application: str, deployment: str) -> DeploymentHandle:
-    """A handle that calls on the mesh of whatever process it arrives in, so that its pickle is always the same."""
-    return DeploymentHandle(application, deployment, run_directory="")
-
-
-def _graph_inside(application: str, plan: Plan) -> GraphHandle:
-    return GraphHandle(plan, {name: _handle_inside(application, name) for name in plan.deployments})
 
 
 def _script() -> str:

@@ -25,7 +25,7 @@ from mesh.target import methods_of
 
 if TYPE_CHECKING:
     from mesh.handle import DeploymentHandle
-    from mesh.meshes import UsedMesh
+    from mesh.used_mesh import UsedMesh
 
 T = TypeVar("T", bound=Callable[..., Any])
 C = TypeVar("C")
@@ -129,9 +129,12 @@ class Deployment(Generic[T]):
         Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start, and
         :class:`mesh.errors.DeployInProgress` while somebody else deploys the same application.
         """
-        from mesh.deploying import deploy_alone
+        from mesh import meshes
 
-        deploy_alone(self, args, kwargs)
+        with meshes.starting() as start:
+            from mesh.deploying import deploy_alone
+
+            deploy_alone(self, args, kwargs, start)
 
     def delete(self) -> None:
         """Take it away, and wait until its replicas have ended what they had begun.

@@ -2,30 +2,28 @@
 
 A process uses at most one mesh for what it deploys. What it deploys on its own mesh ends with it; what it deploys on a
 detached mesh stays. Another script's mesh can be asked and called, but what is deployed there is up to that script.
+
+Functions import what they need when they are called: an engine boots before the rest is imported, and on systems where
+no mesh can run, this can still be imported.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from mesh import connect, context
-from mesh.config import Application
-from mesh.connect import Connection
-from mesh.engine import state_directory
-from mesh.engine.found import FoundEngine
-from mesh.engine.owner import EngineOptions, EngineProcess, mesh_version, start_engine
-from mesh.engine.places import LivingMesh, is_alive, living
+from mesh import context
 from mesh.errors import ConfigError, MeshUnavailable
 from mesh.listen_options import GRPCOptions, HTTPOptions
-from mesh.reachable import wait_reachable, wait_serving
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from mesh.engine.owner import BootedEngine, EngineProcess
+    from mesh.engine.places import LivingMesh
+    from mesh.used_mesh import UsedMesh
 
 DEFAULT_NAME = "default"
 """The name of a detached mesh when nobody gave one."""
@@ -34,131 +32,41 @@ ADDRESS_VARIABLE = "MESH_ADDRESS"
 """The environment variable that says which mesh is meant; see :func:`find`."""
 
 
-class UsedMesh:
-    """A mesh that this process deploys to or asks; ``engine`` is set when this process has started it."""
-
-    def __init__(self, living: LivingMesh, engine: EngineProcess | None = None) -> None:
-        self.living = living
-        self.engine = engine
-
-    @property
-    def connection(self) -> Connection:
-        """This process' end of it, made when it is first needed."""
-        return connect.connection_to(self.living.run_directory)
-
-    @property
-    def is_alive(self) -> bool:
-        """It has not ended, by whatever cause."""
-        return self.engine.alive if self.engine else is_alive(self.living.run_directory)
-
-    @property
-    def ends_with_this_process(self) -> bool:
-        """It was started by this process, and not to outlive it."""
-        return self.engine is not None and not self.living.detached
-
-    def check_may_deploy(self) -> None:
-        """Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script."""
-        if self.engine is None and not self.living.detached:
-            raise MeshUnavailable(
-                f"the mesh at port {self.living.port} belongs to {self.living.script} (pid {self.living.pid}) and ends "
-                "with it, so it can be asked and called but not deployed to: deploy there, or to a detached mesh "
-                "(`meshctl start`)"
-            )
-
-    def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result, or :class:`MeshUnavailable` as soon as the engine has ended."""
-        thread = self.connection.loop_thread
-        if thread is None:
-            coroutine.close()
-            raise RuntimeError("a replica deploys nothing and has no need to: handles come by bind")
-        future = thread.start(coroutine)
-        while True:
-            try:
-                return future.result(0.5)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if not self.is_alive:
-                    future.cancel()
-                    raise MeshUnavailable("the engine of the mesh has ended") from None
-            except BaseException:
-                future.cancel()
-                raise
-
-    def wait_reachable(self, application: Application) -> None:
-        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
-        prefix, driver = application.spec.route_prefix, application.spec.driver
-        host, port = self.living.host, self.living.port
-        if prefix and port and not self.ask(wait_reachable(host, port, prefix, driver)):
-            show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
-        host, port = self.living.grpc_host, self.living.grpc_port
-        if port and not self.ask(wait_serving(host, port, application.spec.name)):
-            show(f"{application.spec.name} runs, but the door at port {port} does not serve it yet")
-
-    def wait_for_interrupt(self) -> None:
-        """Until Ctrl-C. Raises :class:`mesh.errors.MeshUnavailable` when the engine ends before."""
-        self.say_nothing_at_exit()
-        try:
-            if self.engine is not None:
-                self.engine.wait()
-            else:
-                FoundEngine(self.living).wait()
-        except KeyboardInterrupt:
-            return
-        raise MeshUnavailable(f"the engine (pid {self.living.engine_pid}) has ended, and all that it ran with it")
-
-    def say_at_exit(self) -> None:
-        """The user has deployed something; when a script's end takes it away, that is said."""
-        self.say_nothing_at_exit()
-        if self.ends_with_this_process:
-            atexit.register(self._say_stopped)
-
-    def say_nothing_at_exit(self) -> None:
-        """Nothing is to be said any more."""
-        atexit.unregister(self._say_stopped)
-
-    def _say_stopped(self) -> None:
-        if self.is_alive:
-            show(
-                "the script has ended, and its deployments with it; to keep them, run with blocking=True, with "
-                "`meshctl run module:node`, or on a mesh of their own: mesh.start(detached=True)"
-            )
-
-    def close(self, drain: bool, keep: bool = False) -> None:
-        """End it, whoever has started it; ``keep`` leaves what a detached mesh has stored for the next of its name.
-
-        Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script.
-        """
-        if self.engine is None and not self.living.detached:
-            raise MeshUnavailable(f"the {self.living} ends with that script: end the script")
-        self.say_nothing_at_exit()
-        connect.disconnect_from(self.living.run_directory)
-        if self.engine is not None:
-            self.engine.stop(drain)
-        else:
-            FoundEngine(self.living).stop(drain)
-        if self.living.state_directory and not keep:
-            state_directory.forget(Path(self.living.state_directory))
-
-
-def start(
+@contextmanager
+def starting(
     detached: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
     name: str = DEFAULT_NAME,
     *,
     attach: bool = True,
-) -> None:
-    """See :func:`mesh.api.start`, which checks the types of its arguments; without ``attach`` the mesh is a new one."""
-    global _used
-    with _lock:
-        if _used is not None and _used.is_alive:
-            _check_same(_used, detached, http_options, grpc_options)
-            return
-        refuse_in_replica()
-        look = _detached if detached and not os.environ.get(ADDRESS_VARIABLE) else _to_attach_to
-        found = look(name, http_options, grpc_options) if attach else None
-        _used = _attached(found) if found else _started(detached, http_options, grpc_options, name)
+) -> Iterator[Callable[..., UsedMesh]]:
+    """What gives the mesh to deploy to, started or attached to as :func:`mesh.api.start` says.
+
+    While inside, an engine that has to be started comes up and has no orders yet; left without a call, it is dismissed
+    and nothing was started. Without ``attach`` the mesh is one of this process' own, and the options may be given to
+    the call instead.
+    """
+    if _used is not None and _used.is_alive:
+        _check_same(_used, detached, http_options, grpc_options)
+        yield to_deploy_to
+        return
+    refuse_in_replica()
+    with _on_linux():
+        from mesh.engine.owner import boot_engine
+
+    look = _detached if detached and not os.environ.get(ADDRESS_VARIABLE) else _to_attach_to
+    found = look(name, http_options, grpc_options) if attach else None
+    if found is not None:
+        yield lambda: _use(_attached(found))
+        return
+    booted = boot_engine()
+    try:
+        from mesh import used_mesh  # noqa: F401 - now, while the engine does the same
+
+        yield lambda http=http_options, grpc=grpc_options: _use(_started(booted, detached, http, grpc, name))
+    finally:
+        booted.dismiss()
 
 
 def attach() -> UsedMesh:
@@ -193,9 +101,12 @@ def to_ask() -> UsedMesh:
         if not _used.is_alive:
             raise MeshUnavailable("this process has no mesh: call mesh.run or mesh.start first")
         return _used
+    with _on_linux():
+        from mesh.used_mesh import UsedMesh
+
     if address := os.environ.get(ADDRESS_VARIABLE):
         return UsedMesh(_of_this_version(find(address)))
-    meshes = living()
+    meshes = _living()
     if not meshes:
         raise MeshUnavailable(
             "no mesh is running: start one with mesh.run, `meshctl run module:node` or `meshctl start`"
@@ -211,7 +122,7 @@ def find(address: str) -> LivingMesh:
 
     Raises :class:`mesh.errors.MeshUnavailable` when there is no such mesh, naming those that there are.
     """
-    meshes = living()
+    meshes = _living()
     found = [mesh for mesh in meshes if mesh.name == address] or [
         mesh for mesh in meshes if address in _addresses(mesh)
     ]
@@ -228,6 +139,8 @@ def shutdown(drain: bool, keep: bool) -> LivingMesh | None:
     """
     global _used
     with _lock:
+        from mesh.used_mesh import UsedMesh
+
         mesh = _used
         if mesh is None and not _had_own and (found := _to_attach_to(DEFAULT_NAME, None, None)):
             mesh = UsedMesh(found)
@@ -258,16 +171,21 @@ def refuse_in_replica() -> None:
     )
 
 
-def show(text: str) -> None:
-    """A line for people, on standard error."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"mesh: {text}\n")
-        sys.stderr.flush()
-
-
 _used: UsedMesh | None = None
 _had_own = False
 _lock = threading.RLock()
+
+
+@contextmanager
+def _on_linux() -> Iterator[None]:
+    """Says what to do where the modules that a mesh needs do not exist."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MeshUnavailable(
+            f"a mesh needs Linux, and this system has no {error.name}: on Windows, use WSL; "
+            "binding and drawing graphs work everywhere"
+        ) from error
 
 
 def _check_same(
@@ -288,7 +206,7 @@ def _to_attach_to(name: str, http_options: HTTPOptions | None, grpc_options: GRP
     """The mesh that runs already and that is meant: by MESH_ADDRESS, otherwise a detached one that listens there."""
     if address := os.environ.get(ADDRESS_VARIABLE):
         return find(address)
-    detached = [mesh for mesh in living() if mesh.detached and mesh.name]
+    detached = [mesh for mesh in _living() if mesh.detached and mesh.name]
     found = [mesh for mesh in detached if mesh.name == name] or detached
     wished = [options for options in (http_options, grpc_options) if options is not None]
     found = [mesh for mesh in found if all(_listens_at(mesh, options) for options in wished)]
@@ -299,7 +217,7 @@ def _to_attach_to(name: str, http_options: HTTPOptions | None, grpc_options: GRP
 
 def _detached(name: str, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None) -> LivingMesh | None:
     """The detached mesh of that name, if it runs."""
-    for mesh in living():
+    for mesh in _living():
         if mesh.name == name:
             for options in (http_options, grpc_options):
                 if options is not None and not _listens_at(mesh, options):
@@ -315,17 +233,37 @@ def _listens_at(mesh: LivingMesh, options: HTTPOptions | GRPCOptions) -> bool:
     return port != 0 and host == options.host and options.port in (port, 0)
 
 
+def _use(mesh: UsedMesh) -> UsedMesh:
+    global _used
+    with _lock:
+        _used = mesh
+    return to_deploy_to()
+
+
 def _attached(living: LivingMesh) -> UsedMesh:
+    from mesh import connect
+    from mesh.used_mesh import UsedMesh
+
     mesh = UsedMesh(_of_this_version(living))
     connect.use(mesh.connection)
     return mesh
 
 
-def _started(detached: bool, http_options: HTTPOptions | None, grpc_options: GRPCOptions | None, name: str) -> UsedMesh:
+def _started(
+    booted: BootedEngine,
+    detached: bool,
+    http_options: HTTPOptions | None,
+    grpc_options: GRPCOptions | None,
+    name: str,
+) -> UsedMesh:
+    from mesh import connect
+    from mesh.engine.owner import EngineOptions
+    from mesh.used_mesh import UsedMesh
+
     global _had_own
     http_options = http_options or HTTPOptions()
     grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
-    engine = start_engine(
+    engine = booted.start(
         EngineOptions(
             host=http_options.host,
             port=http_options.port,
@@ -343,6 +281,10 @@ def _started(detached: bool, http_options: HTTPOptions | None, grpc_options: GRP
 
 def _card_of(engine: EngineProcess, http_options: HTTPOptions, grpc_options: GRPCOptions, name: str) -> LivingMesh:
     """What the engine has published; its run directory may be removed before it is read."""
+    from mesh.engine.owner import mesh_version
+    from mesh.engine.places import LivingMesh
+    from mesh.engine.state_directory import state_directory
+
     return LivingMesh(
         pid=os.getpid(),
         script=sys.argv[0] if sys.argv else "",
@@ -355,11 +297,19 @@ def _card_of(engine: EngineProcess, http_options: HTTPOptions, grpc_options: GRP
         grpc_host=grpc_options.host if engine.grpc_port else "",
         grpc_port=engine.grpc_port,
         name=name,
-        state_directory=str(state_directory.state_directory(name)) if name else "",
+        state_directory=str(state_directory(name)) if name else "",
     )
 
 
+def _living() -> list[LivingMesh]:
+    from mesh.engine.places import living
+
+    return living()
+
+
 def _of_this_version(mesh: LivingMesh) -> LivingMesh:
+    from mesh.engine.owner import mesh_version
+
     if mesh.version != mesh_version():
         raise MeshUnavailable(
             f"the {mesh} is of mesh {mesh.version}, and this process uses mesh {mesh_version()}: "

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mesh.application import application_of
 from mesh.cli.builder import read_arguments
 from mesh.cli.import_path import load_node
 from mesh.config import Application, ApplicationSpec
 from mesh.config_files.writing import origin
-from mesh.deploying import build_application
 from mesh.errors import ConfigError, MeshError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def load(
 
 
 def _build(import_path: str, args: dict[str, Any], app_dir: Path, name: str, route_prefix: str | None) -> Application:
-    application = build_application(load_node(import_path, app_dir, args), name, route_prefix)
+    application = application_of(load_node(import_path, app_dir, args), name, route_prefix)
     return replace(application, spec=replace(application.spec, origin=origin(import_path, args)))
 
 

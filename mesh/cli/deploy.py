@@ -11,7 +11,7 @@ from mesh.cli.mesh_option import MeshOption, choose
 
 if TYPE_CHECKING:
     from mesh.cli.applications import Wanted
-    from mesh.meshes import UsedMesh
+    from mesh.used_mesh import UsedMesh
 
 
 def deploy(
@@ -51,7 +51,7 @@ def deploy(
 def check_against(used: UsedMesh, wanted: Wanted) -> None:
     """Nothing is begun that the mesh would refuse half way."""
     from mesh.errors import ConfigError
-    from mesh.meshes import show
+    from mesh.notices import show
 
     routes = {one.route_prefix: one.name for one in used.ask(used.connection.client.applications()) if one.route_prefix}
     names = {application.spec.name for application in wanted.applications}

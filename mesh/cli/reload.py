@@ -15,9 +15,11 @@ from mesh import deploying, meshes
 from mesh.cli.applications import is_config_file
 from mesh.config import Application
 from mesh.errors import MeshError
+from mesh.notices import show
 
 if TYPE_CHECKING:
     from mesh.cli.applications import Wanted
+    from mesh.used_mesh import UsedMesh
 
 LOOK_AT_MESH_MS = 500
 """How often it is looked whether the mesh still lives while no file changes."""
@@ -36,12 +38,12 @@ def deploy_changes(
     for changes in watch(*folders, watch_filter=watched, yield_on_timeout=True, rust_timeout=LOOK_AT_MESH_MS):
         raise_swallowed()
         if looking:  # said when it is true: the watch begins with its first round
-            meshes.show(looking)
+            show(looking)
             looking = ""
         if not mesh.is_alive:
             return
         if changes:
-            meshes.show(f"{', '.join(sorted({Path(path).name for _, path in changes}))} changed")
+            show(f"{', '.join(sorted({Path(path).name for _, path in changes}))} changed")
             forget_modules(app_dir)
             wanted = _deployed(mesh, wanted, load)
     raise_swallowed()  # the watch ends when a signal has come
@@ -62,19 +64,19 @@ def forget_modules(app_dir: Path) -> None:
 _OURS = ("mesh", "sidecar", "http_bridge")
 
 
-def _deployed(mesh: meshes.UsedMesh, before: Wanted, load: Callable[[], Wanted]) -> Wanted:
+def _deployed(mesh: UsedMesh, before: Wanted, load: Callable[[], Wanted]) -> Wanted:
     """What is deployed now: what ``load`` gave or, where that failed, what there was before."""
     try:
         wanted = load()
         for application in wanted.applications:
             deploying.deploy(mesh, _renewed(application))
-            meshes.show(f"{application.spec.name} is running as changed")
+            show(f"{application.spec.name} is running as changed")
         names = {application.spec.name for application in wanted.applications}
         for application in before.applications:
             if application.spec.name not in names:
                 deploying.delete(mesh, application.spec.name)
     except MeshError as error:
-        meshes.show(f"{error}\nmesh: what ran before runs on")
+        show(f"{error}\nmesh: what ran before runs on")
         return before
     return wanted
 

@@ -58,16 +58,18 @@ def run(
     with signals_raise() as raise_swallowed:
         try:
             from mesh import meshes
-            from mesh.cli.applications import load
 
             def wanted_now() -> Wanted:
                 return load(target, arguments or (), app_dir, name, route_prefix)
 
-            wanted = wanted_now()
-            raise_swallowed()
-            http_options = _http_options(wanted, host, port)
-            grpc_options = _grpc_options(wanted, grpc_host, grpc_port, http_options.port) if grpc else _no_door()
-            meshes.start(http_options=http_options, grpc_options=grpc_options, attach=False)
+            with meshes.starting(attach=False) as start:
+                from mesh.cli.applications import load
+
+                wanted = wanted_now()
+                raise_swallowed()
+                http_options = _http_options(wanted, host, port)
+                grpc_options = _grpc_options(wanted, grpc_host, grpc_port, http_options.port) if grpc else _no_door()
+                start(http_options, grpc_options)
             _deploy(wanted)
             raise_swallowed()
             status = _status()

@@ -5,13 +5,16 @@ The engine holds a lock on a file in it, so one name is never used by two meshes
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from mesh.errors import ConfigError, MeshUnavailable
+
+with suppress(ModuleNotFoundError):  # on Windows, where no mesh runs
+    import fcntl
 
 MOST_LOGS = 200
 """Files of logs that are kept from before a detached mesh was started again."""
