@@ -325,5 +325,5 @@ def _addresses(mesh: LivingMesh) -> set[str]:
 
 
 def _choice(meshes: list[LivingMesh]) -> str:
-    names = ", ".join(str(mesh) for mesh in meshes)
+    names = ", ".join(sorted(str(mesh) for mesh in meshes))
     return f"{names}; {ADDRESS_VARIABLE} or --mesh chooses one by its name, port or pid"

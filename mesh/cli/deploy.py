@@ -38,8 +38,8 @@ def deploy(
     from mesh.cli.applications import load
     from mesh.cli.progress import shown_progress
 
-    used = meshes.attach()
     wanted = load(target, arguments or (), app_dir, name, route_prefix)
+    used = meshes.attach()
     check_against(used, wanted)
     for application in wanted.applications:
         with shown_progress(application.spec.name) as on_progress:
