@@ -13,13 +13,13 @@ from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
 
 class Listener:
-    """A call at either end that writes down what it is told."""
+    """A call at either end that writes down what it is told; no buffers are not written down."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args: self.told.append((name, *args))
+        return lambda *args: self.told.append((name, *(arg for arg in args if arg != ())))
 
 
 class Session:
@@ -32,7 +32,7 @@ class Session:
         self.works: dict[int, Listener] = {}
 
     def opened(self, call_id: int, *args: Any) -> Any:
-        self.opened_calls[call_id] = args
+        self.opened_calls[call_id] = tuple(arg for arg in args if arg != ())
         self.works[call_id] = Listener()
         return self.works[call_id]
 

@@ -10,6 +10,7 @@ the callbacks; when everything has ended, both ends must have forgotten everythi
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from mesh.frames import CallerEnd, ReplicaEnd, caller, end, limits, replica, stream
 from mesh.frames.limits import item_cost
+from mesh.segments.buffer import Buffer
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
@@ -77,7 +79,7 @@ class SimulatedCall:
         self._tell()
         self.outcome = outcome
 
-    def replied(self, encoding: int, body: bytes) -> None:
+    def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         self._end("replied")
         assert self.work is not None
         assert self.work.ending == "reply"
