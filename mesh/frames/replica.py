@@ -11,8 +11,15 @@ from mesh.frames.end import SessionEnd
 from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
 from mesh.frames.stream import Outgoing, Stream
 from mesh.segments.buffer import Buffer
-from mesh.v1.payload_pb2 import ErrorDetail
+from mesh.v1.payload_pb2 import ERROR_KIND_BAD_CALL, ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+
+
+_LOST = ErrorDetail(
+    kind=ERROR_KIND_BAD_CALL,
+    type_name="mesh.errors.PayloadError",
+    message="the replica could not open the shared memory of an item",
+)
 
 
 class Opened(Protocol):
@@ -131,8 +138,11 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         """A payload has come of which a segment cannot be had here. Arguments may be sent again in another way."""
         if self._arriving.pop(call_id, None) is not None:
             self.reject(call_id)
-        else:
-            self._cancelled(call_id)
+            return
+        call = self.calls[call_id]
+        self.error(call_id, _LOST)
+        if call is not None:
+            call.cancelled()
 
     def _cancelled(self, call_id: int) -> None:
         if self._arriving.pop(call_id, None) is not None:
