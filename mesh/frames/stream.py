@@ -124,7 +124,7 @@ class Stream:
     def close(self) -> None:
         """Send nothing more, what waits included."""
         self.items.clear()
-        self.started, self.sent_buffers, self.offset, self.unpaid = False, -1, 0, 0
+        self.started, self.offset, self.unpaid = False, 0, 0
         self.closing, self.closed = False, True
 
     def arriving(self, encoding: int) -> Arrival:

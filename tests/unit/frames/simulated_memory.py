@@ -19,6 +19,8 @@ class Memory:
         """Leases that somebody holds."""
         self.views: dict[int, int] = {}
         """How many map a segment."""
+        self.spoilt: set[int] = set()
+        """Segments that somebody may read for ever."""
         self.faults: list[str] = []
         self._last = 0
 
@@ -58,7 +60,7 @@ class Lease:
 
     def __del__(self) -> None:
         self.memory.alive -= 1
-        if not self.is_spoilt and self.memory.views[self.number]:
+        if not self.is_spoilt and (self.memory.views[self.number] or self.number in self.memory.spoilt):
             self.memory.faults.append(f"segment {self.number} would be used again while somebody reads it")
 
 
@@ -86,6 +88,8 @@ class View:
 
     def __del__(self) -> None:
         self.segments.memory.views[self.reference.inode] -= 1
+        if self.is_spoilt:
+            self.segments.memory.spoilt.add(self.reference.inode)
         self.segments.gone.append((self.reference.id, self.is_spoilt))
 
 
