@@ -57,9 +57,9 @@ class SessionEnd(Generic[Call, Batch]):
             (self._tell().spoilt_ids if is_spoilt else self._tell().released_ids).append(segment_id)
 
     @property
-    def has_news(self) -> bool:
-        """There is something to tell about shared memory, for which no call waits."""
-        return self._news is not None
+    def is_due(self) -> bool:
+        """What was received has to be answered, or has made something ready to be sent."""
+        return self._news is not None or bool(self._turns)
 
     def writable(self, call_id: int) -> bool:
         """There is credit for an item; when there is not, ``credited`` tells the call that more has come.

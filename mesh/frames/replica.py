@@ -14,7 +14,6 @@ from mesh.segments.buffer import Buffer
 from mesh.v1.payload_pb2 import ERROR_KIND_BAD_CALL, ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
-
 _LOST = ErrorDetail(
     kind=ERROR_KIND_BAD_CALL,
     type_name="mesh.errors.PayloadError",

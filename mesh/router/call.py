@@ -95,8 +95,9 @@ class Call:
         if self.is_over:
             return
         if self._stream is None:
+            ending = self.ending
             self._over()
-            self.ending.ended(result)
+            ending.ended(result)
         elif isinstance(result, BaseException):
             self._over()
             self._stream.close(result)
@@ -104,7 +105,9 @@ class Call:
     def _over(self) -> None:
         self.is_over = True
         self.session = None
-        self.payload = _NOTHING  # large buffers would be held for as long as somebody keeps the response
+        # Large buffers of the arguments are free from now on, and those of the result with whoever waited for it:
+        # it holds this call, so being held by it would leave both to the garbage collector.
+        self.payload, self.ending = _NOTHING, _NOBODY
         if self.parent is not None:
             self.parent.calls.discard(self)
         if self.waits:
@@ -219,4 +222,16 @@ class Call:
         self.router.cut(self, session)
 
 
+class _Nobody:
+    """Waits for a call that is over."""
+
+    def read_error(self, _: payload_pb2.ErrorDetail) -> BaseException:
+        return errors.RequestCancelled("the call is over")
+
+    def routed(self) -> None: ...
+
+    def ended(self, _: Payload | ItemStream | BaseException) -> None: ...
+
+
 _NOTHING = Payload(0, b"")
+_NOBODY = _Nobody()

@@ -123,7 +123,7 @@ class Session:
     def arrived(self, batch: bytes) -> None:
         self.reported_s = monotonic()
         self.end.receive(SessionResponse.FromString(batch))
-        if self.end.has_news:
+        if self.end.is_due:
             self._carrier.wake()
         self._on_batch()
         if self.end.draining and not self.end.calls:

@@ -60,6 +60,8 @@ def _pool(_: int) -> Pool:
 
 def _copy(buffer: memoryview, pool: Pool, stop: Stop) -> Buffer:
     size_bytes = buffer.nbytes
+    if stop():
+        raise Stopped
     lease = pool.lend(size_bytes)
     if lease is not None:
         for begin in range(0, size_bytes, _SLICE_BYTES):
@@ -101,6 +103,7 @@ def _run(jobs: SimpleQueue[_Job | None]) -> None:
             continue
         if job is not None:
             _do(*job)
+            del job  # it would keep the user's memory until the next one comes
 
 
 def _do(buffers: Sequence[memoryview], future: asyncio.Future[tuple[Buffer, ...]], stop: Stop) -> None:

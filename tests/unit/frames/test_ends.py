@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mesh.frames import BATCH_BYTES, FRAME_BYTES, WINDOW, CallerEnd, ReplicaEnd, item_cost
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+from tests.unit.frames.simulated_memory import EndSegments, Memory
 
 
 class Listener:
@@ -408,3 +410,18 @@ def test_columns_of_different_lengths_are_refused(session: Session) -> None:
     batch = SessionRequest(method_names=["m"], open_ids=[1, 2], open_payloads=[b"", b""], open_request_ids=["only one"])
     with pytest.raises(ValueError, match="shorter"):
         session.replica.receive(batch)
+
+
+def test_what_waits_for_the_verdict_on_shared_memory_is_due_when_it_comes(session: Session) -> None:
+    memory = Memory()
+    for end in (session.caller, session.replica):
+        end.share(EndSegments(memory, Random(1), can_open=True, fails=False))
+    session.open(buffers=memory.lend([b"large"]))
+    session.to_caller()  # the replica's probe comes by itself, its verdict later
+    session.to_replica()
+    assert not session.opened_calls, "the buffer is held back"
+    session.to_caller()
+    assert session.caller.is_due
+    session.to_replica()
+    assert session.opened_calls
+    assert not session.caller.is_due
