@@ -67,7 +67,7 @@ class Gathering:
 
     def _one_less(self) -> None:
         self._left -= 1
-        if self._left == 0:
+        if self._left == 0 and not self._call.is_over:
             try:
                 self._call.payload = self._encoded.with_payloads(self._payloads)
             except errors.PayloadTooLarge as error:

@@ -110,7 +110,7 @@ def _do(buffers: Sequence[memoryview], future: asyncio.Future[tuple[Buffer, ...]
     try:
         kept: tuple[Buffer, ...] | BaseException = keep(buffers, stop)
     except BaseException as error:
-        kept = error
+        kept = error.with_traceback(None)  # its frames, and with them a half-filled segment, would live as long as it
     with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
         crossing_to(future.get_loop()).put(_settle, (future, kept))
 

@@ -137,7 +137,7 @@ async def test_a_cancelled_call_stops_its_copy(own_mesh: RunningMesh, run: Run) 
     for call in calls:
         call.cancel()
     assert (await arrays.look(array[:SIZE]))[0] == SIZE
-    assert process_pool().sizes()[0] <= array.nbytes + 2 * SIZE, "the copies of the last two were not begun"
+    assert process_pool().sizes()[0] < 2 * array.nbytes, "at most one of the three copies was begun"
     with pytest.raises(DeadlineExceeded):
         await arrays.options(timeout_s=0.001).look(array)
 
@@ -147,10 +147,10 @@ def test_without_room_for_a_segment_buffers_travel_in_frames(
     own_mesh: RunningMesh, run: Run, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     arrays = run(Arrays.bind())
-    monkeypatch.setattr(process_pool(), "limit_bytes", 1_000_000)  # also closes what is free
-    assert process_pool().lend(SIZE) is None
-    if why == "disk is full":
-        monkeypatch.setattr(process_pool(), "limit_bytes", 1_000_000_000)
+    process_pool().trim(float("inf"))  # nothing is there to be used again
+    if why == "pool is full":
+        monkeypatch.setattr(process_pool(), "limit_bytes", SIZE - 1)
+    else:
         monkeypatch.setattr(os, "posix_fallocate", _raise_no_space)
     assert arrays.look.remote(np.ones(SIZE, np.uint8)).result() == (SIZE, True, 0)
     assert arrays.kind.remote(b"\x01" * SIZE).result() == ("bytes", SIZE, b"\x01" * 3)
