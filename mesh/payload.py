@@ -305,7 +305,7 @@ def _decode_composite(body: bytes, buffers: Sequence[Buffer]) -> Any:
     own = len(buffers) - sum(attachment.buffer_count for attachment in composite.attachments)
     rest = iter(buffers[own:])
     before = _thread.decoding
-    _thread.decoding = [Payload(a.encoding, a.body, list(islice(rest, a.buffer_count))) for a in composite.attachments]
+    _thread.decoding = [Payload(a.encoding, a.body, tuple(islice(rest, a.buffer_count))) for a in composite.attachments]
     try:
         return pickle.loads(composite.body, buffers=[buffer.view() for buffer in buffers[:own]])
     finally:
