@@ -12,6 +12,7 @@ import pickle
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -116,8 +117,6 @@ class Encoded(NamedTuple):
 
 class _PerThread(threading.local):
     encoding: list[Any] | None = None
-    left_out: list[memoryview] | None = None
-    """Buffers that the pickle which is being made does without; None = it takes all in."""
     decoding: Sequence[Payload] = ()
 
 
@@ -177,9 +176,7 @@ def _at_top_level(value: Any, attachables: tuple[type, ...]) -> Any:
     """What stands for an argument or a result in its pickle."""
     if isinstance(value, attachables):
         return _Value(value)
-    if type(value) in _BYTES and len(value) >= LARGE_BYTES:
-        return _LargeBytes(value)
-    return value
+    return _LargeBytes(value) if type(value) in _BYTES and len(value) >= LARGE_BYTES else value
 
 
 def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], attachables: tuple[type, ...]) -> Encoded:
@@ -188,13 +185,12 @@ def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], attachables: tupl
     Those of a type in ``attachables`` arrive as values at top level and as references inside containers. Raises
     :class:`mesh.errors.PayloadError` naming the argument that cannot be pickled.
     """
-    special = (*attachables, *_BYTES)
     for value in args:
-        if isinstance(value, special):
+        if isinstance(value, attachables) or (type(value) in _BYTES and len(value) >= LARGE_BYTES):
             args = tuple([_at_top_level(v, attachables) for v in args])
             break
     for value in kwargs.values():
-        if isinstance(value, special):
+        if isinstance(value, attachables) or (type(value) in _BYTES and len(value) >= LARGE_BYTES):
             kwargs = {k: _at_top_level(v, attachables) for k, v in kwargs.items()}
             break
     try:
@@ -214,29 +210,25 @@ def encode_result(value: Any, attachables: tuple[type, ...]) -> Encoded:
 
 def _encode(value: Any) -> Encoded:
     mentioned: list[Any] = []
+    loose: list[memoryview] = []
     before, _thread.encoding = _thread.encoding, mentioned
-    left_out_before, _thread.left_out = _thread.left_out, None
     try:
-        body = _dumps(value, mentioned, _take_in)
-        loose = _thread.left_out
+        body = _dumps(value, mentioned, loose)
     finally:
         _thread.encoding = before
-        _thread.left_out = left_out_before
-    if loose is None:
-        _check_size(len(body))
-        return Encoded(body, mentioned)
-    _check_size(len(body) + sum(buffer.nbytes for buffer in loose))
+    size_bytes = len(body)
+    if loose:
+        size_bytes += sum(buffer.nbytes for buffer in loose)
+    _check_size(size_bytes)
     return Encoded(body, mentioned, loose)
 
 
-def _take_in(buffer: pickle.PickleBuffer) -> bool:
-    """Whether a buffer becomes a part of the pickle that is being made in this thread."""
+def _takes_in(loose: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """Whether a buffer becomes a part of the pickle that is being made; else it is in ``loose`` now."""
     memory = buffer.raw()
     if memory.nbytes < LARGE_BYTES:
         return True
-    if _thread.left_out is None:
-        _thread.left_out = []
-    _thread.left_out.append(memory)
+    loose.append(memory)
     return False
 
 
@@ -245,7 +237,8 @@ def _check_size(size_bytes: int) -> None:
         raise errors.PayloadTooLarge(f"a payload of {size_bytes} bytes is over the limit of {MAX_PAYLOAD_BYTES} bytes")
 
 
-def _dumps(value: Any, mentioned: list[Any], take_in: Callable[[pickle.PickleBuffer], bool] | None) -> bytes:
+def _dumps(value: Any, mentioned: list[Any], loose: list[memoryview] | None) -> bytes:
+    take_in = None if loose is None else partial(_takes_in, loose)
     try:
         body = pickle.dumps(value, 5, buffer_callback=take_in)
         if b"__main__" not in body:
@@ -253,7 +246,8 @@ def _dumps(value: Any, mentioned: list[Any], take_in: Callable[[pickle.PickleBuf
     except Exception:  # noqa: S110 - what pickle cannot do, or does by name of a script, cloudpickle does by value
         pass
     mentioned.clear()
-    _thread.left_out = None
+    if loose is not None:
+        loose.clear()
     try:
         return bytes(cloudpickle.dumps(value, 5, buffer_callback=take_in))
     except Exception as error:
