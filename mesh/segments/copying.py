@@ -15,12 +15,15 @@ from functools import cache
 from queue import Empty, SimpleQueue
 from time import monotonic
 
+from mesh.errors import ConfigError
 from mesh.loops import crossing_to
 from mesh.segments.buffer import Buffer, InMemory
 from mesh.segments.pool import UNUSED_S, Pool
 
 LIMIT_BYTES = 1024 * 1024 * 1024
-"""The most that the segments of a process take together, where ``MESH_SEGMENT_BYTES`` says nothing else."""
+"""The most that the segments of a process take together, where the environment says nothing else."""
+LIMIT_VARIABLE = "MESH_SEGMENT_BYTES"
+"""The variable of the environment that says something else; 0 = send everything in frames."""
 
 _SLICE_BYTES = 4 * 1024 * 1024
 _SLICE_IN_MEMORY_BYTES = 256 * 1024  # copying into our own memory holds the interpreter
@@ -49,13 +52,16 @@ async def keep_aside(buffers: Sequence[memoryview], stop: Stop = lambda: False) 
 
 
 def process_pool() -> Pool:
-    """The segments of this process."""
+    """The segments of this process. Raises :class:`mesh.errors.ConfigError` when the environment bounds them wrongly."""
     return _pool(os.getpid())
 
 
 @cache
 def _pool(_: int) -> Pool:
-    return Pool(int(os.environ.get("MESH_SEGMENT_BYTES", LIMIT_BYTES)))
+    limit = os.environ.get(LIMIT_VARIABLE, str(LIMIT_BYTES))
+    if not (limit.isascii() and limit.isdecimal()):
+        raise ConfigError(f"{LIMIT_VARIABLE}={limit!r} must be a number of bytes, 0 or more")
+    return Pool(int(limit))
 
 
 def _copy(buffer: memoryview, pool: Pool, stop: Stop) -> Buffer:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -101,3 +104,11 @@ async def test_a_cancelled_waiter_stops_the_copy(monkeypatch: pytest.MonkeyPatch
     await first
     await keep_aside([memoryview(b"333")])
     assert copies == [1, 3]
+
+
+@pytest.mark.parametrize("limit", ["", "1GB", "-1", "1.5"])
+def test_a_bound_that_is_no_number_of_bytes_is_named(limit: str) -> None:
+    script = "from mesh.segments.copying import process_pool; process_pool()"
+    environment = {**os.environ, "MESH_SEGMENT_BYTES": limit}
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert f"ConfigError: MESH_SEGMENT_BYTES={limit!r} must be a number of bytes, 0 or more" in ended.stderr
