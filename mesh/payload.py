@@ -16,8 +16,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-import cloudpickle
-
 from mesh import errors
 from mesh.segments.buffer import Buffer
 from mesh.v1 import payload_pb2 as pb
@@ -248,6 +246,8 @@ def _dumps(value: Any, mentioned: list[Any], loose: list[memoryview] | None) -> 
     mentioned.clear()
     if loose is not None:
         loose.clear()
+    import cloudpickle  # not at import: bridge and door, which carry payloads and read none, do without it
+
     try:
         return bytes(cloudpickle.dumps(value, 5, buffer_callback=take_in))
     except Exception as error:

@@ -52,7 +52,7 @@ async def keep_aside(buffers: Sequence[memoryview], stop: Stop = lambda: False) 
 
 
 def process_pool() -> Pool:
-    """The segments of this process. Raises :class:`mesh.errors.ConfigError` when the environment bounds them wrongly."""
+    """The segments of this process. Raises :class:`mesh.errors.ConfigError` for a wrong bound in the environment."""
     return _pool(os.getpid())
 
 
