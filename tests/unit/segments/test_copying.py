@@ -14,7 +14,7 @@ import pytest
 from mesh.segments import copying
 from mesh.segments.buffer import InMemory
 from mesh.segments.copying import Stopped, keep, keep_aside, process_pool
-from mesh.segments.pool import Lease
+from mesh.segments.pool import Lease, Pool
 
 CONTENT = bytes(range(256)) * 20_000
 
@@ -75,6 +75,14 @@ async def test_a_copy_that_nobody_wants_stops_and_gives_its_segment_back() -> No
         assert _lent_bytes() < len(CONTENT)
     finally:
         gc.enable()
+
+
+def test_for_a_copy_that_nobody_wants_no_segment_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(2 * len(CONTENT))
+    monkeypatch.setattr(copying, "process_pool", lambda: pool)
+    with pytest.raises(Stopped):
+        keep([memoryview(CONTENT)], lambda: True)
+    assert pool.sizes() == (0, 0)
 
 
 async def test_a_cancelled_waiter_stops_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
