@@ -5,5 +5,5 @@ Whoever receives opens it as ``/proc/<pid>/fd/<n>`` and maps it privately, so it
 it likes. What is left of a process that was killed is nothing.
 
 Files: ``buffer`` is what a large buffer is to those who carry it, ``pool`` the segments of this process, ``copying``
-the way into them, ``view`` segments of other processes, ``sharing`` what one session knows of both.
+the way into them, ``opening`` and ``view`` segments of other processes, ``sharing`` what one session knows of both.
 """

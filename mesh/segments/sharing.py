@@ -11,6 +11,7 @@ from functools import cache
 from mesh.loops import Crossing
 from mesh.segments.buffer import Buffer
 from mesh.segments.copying import process_pool
+from mesh.segments.opening import open_segment
 from mesh.segments.pool import Segment
 from mesh.v1.payload_pb2 import SegmentReference
 
@@ -36,8 +37,6 @@ class Sharing:
         return None if segment is None else segment.reference(_PROBE_BYTES)
 
     def can_open(self, probe: SegmentReference) -> bool:
-        from mesh.segments.view import open_segment
-
         try:
             os.close(open_segment(probe))
         except OSError as error:
@@ -46,8 +45,6 @@ class Sharing:
         return True
 
     def arrived(self, reference: SegmentReference) -> Buffer | None:
-        from mesh.segments.view import View  # loads ctypes, which a process without large buffers does not need
-
         segment_id, put, released = reference.id, self._crossing.put, self._released
 
         def gone(is_spoilt: bool) -> None:
@@ -55,8 +52,10 @@ class Sharing:
                 put(released, (segment_id, is_spoilt))
 
         try:
+            from mesh.segments.view import View  # loads ctypes, which a process without large buffers does not need
+
             return View(reference, gone)
-        except OSError as error:
+        except (OSError, ImportError) as error:  # where no file can be opened, no module can be loaded either
             _log.warning("a segment cannot be opened pid=%d error=%r", reference.pid, error)
             return None
 

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
+from mesh.segments.opening import open_segment
 from mesh.v1.payload_pb2 import SegmentReference
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -19,19 +20,6 @@ _FAILED = ctypes.c_void_p(-1).value
 
 Gone = Callable[[bool], object]
 """Called with whether the segment is spoilt when nobody in this process can read it any more; in any thread."""
-
-
-def open_segment(reference: SegmentReference) -> int:
-    """A descriptor for what ``reference`` speaks of.
-
-    Raises OSError when it cannot be opened, or is another file: its process has ended, or lives among other processes.
-    """
-    descriptor = os.open(f"/proc/{reference.pid}/fd/{reference.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    if (status.st_dev, status.st_ino) != (reference.device, reference.inode):
-        os.close(descriptor)
-        raise OSError(f"descriptor {reference.descriptor} of process {reference.pid} is another file")
-    return descriptor
 
 
 class View:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mesh.errors import DeadlineExceeded
-from mesh.segments import view
+from mesh.segments import sharing
 from mesh.segments.copying import process_pool
 from tests.e2e.commands import wait_until
 from tests.e2e.running_mesh import Run, RunningMesh, kill
@@ -181,7 +181,7 @@ def test_a_replica_that_can_open_nothing_gets_and_answers_in_frames(own_mesh: Ru
 def test_where_segments_cannot_be_opened_everything_travels_in_frames(
     own_mesh: RunningMesh, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(view, "open_segment", _refuse)  # as for another user, or behind hidepid
+    monkeypatch.setattr(sharing, "open_segment", _refuse)  # as for another user, or behind hidepid
     arrays = run(Arrays.bind())
     made = arrays.make.remote(SIZE).result()
     assert mapped_segments() == 0

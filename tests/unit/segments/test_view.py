@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mesh.segments.opening import open_segment
 from mesh.segments.pool import Lease, Pool
-from mesh.segments.view import View, open_segment
+from mesh.segments.view import View
 
 SIZE = 1024 * 1024
 
