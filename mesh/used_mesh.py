@@ -60,7 +60,9 @@ class UsedMesh:
         thread = self.connection.loop_thread
         if thread is None:
             coroutine.close()
-            raise RuntimeError("a replica deploys nothing and has no need to: handles come by bind")
+            raise RuntimeError(
+                "this is for scripts: a replica gets the handles that it needs as arguments of its constructor, by bind"
+            )
         future = thread.start(coroutine)
         while True:
             try:
