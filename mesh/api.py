@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, overload
 
 import cloudpickle
 
@@ -29,7 +29,7 @@ from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupported
 from mesh.handle import DeploymentHandle
 from mesh.loops import LoopThread
 from mesh.reachable import wait_reachable, wait_serving
-from mesh.response import value_of
+from mesh.response import DeploymentResponse, Ref, value_of
 from mesh.target import encode_target
 
 T = TypeVar("T")
@@ -99,14 +99,14 @@ def start(
 
 
 def run(
-    node: DeploymentNode,
+    node: DeploymentNode[T],
     *,
     name: str = "default",
     route_prefix: str | None = "/",
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
-) -> DeploymentHandle:
+) -> DeploymentHandle[T]:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
@@ -130,7 +130,9 @@ def run(
         if is_new:
             delete(name)
         raise
-    handle = DeploymentHandle(name, application.spec.driver, run_directory=connection.run_directory)
+    handle: DeploymentHandle[T] = DeploymentHandle(
+        name, application.spec.driver, run_directory=connection.run_directory
+    )
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -173,6 +175,12 @@ def shutdown(*, drain: bool = True) -> None:
         mesh.close(drain)
 
 
+@overload
+def get(ref: DeploymentResponse[T] | Ref[T], timeout_s: float | None = None) -> T: ...
+@overload
+def get(ref: list[DeploymentResponse[T]] | list[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
+@overload
+def get(ref: Any, timeout_s: float | None = None) -> Any: ...
 def get(ref: Any, timeout_s: float | None = None) -> Any:
     """The value of a ref or a response; of a list of them, nested too, a list of values; anything else is itself.
 

@@ -21,8 +21,9 @@ from mesh.deployments import Deployment, deployment
 from mesh.errors import ConfigError, MeshError, NotSupportedYet
 from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 from mesh.http_adapters import Adapter, check_adapter, starlette_request
+from mesh.type_variables import D
 
-T = TypeVar("T", bound=type)
+C = TypeVar("C")
 
 
 class GraphHandle:
@@ -62,12 +63,14 @@ class GraphHandle:
         return f"GraphHandle({', '.join(sorted(self._handles))})"
 
 
-class DriverDeployment(Deployment[T]):
+class DriverDeployment(Deployment[D]):
     """The deployment of a driver: what it cannot be bound to is refused at once, not in its replicas."""
 
     __slots__ = ()
 
-    def bind(self, dag: object = None, http_adapter: object = None) -> ClassNode:  # type: ignore[override] # see above
+    def bind(  # type: ignore[override] # see above
+        self: DriverDeployment[type[C]], dag: object = None, http_adapter: object = None
+    ) -> ClassNode[C]:
         """A driver of the graph whose output is ``dag``; ``http_adapter`` makes its input out of a request."""
         if isinstance(dag, dict):
             raise NotSupportedYet(
@@ -83,13 +86,7 @@ class DriverDeployment(Deployment[T]):
         return ClassNode(self, (dag,), {"http_adapter": http_adapter})
 
 
-def _driver(target: T) -> DriverDeployment[T]:
-    made = deployment(target)
-    return DriverDeployment(**{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
-
-
-@_driver
-class DAGDriver:
+class _DAGDriver:
     """Answers GET and POST on any path below its prefix with the output of a graph, as JSON.
 
     ``http_adapter(request)`` makes the input of the graph; without one the input is the request itself. An output that
@@ -138,3 +135,12 @@ class DAGDriver:
 
 _METHODS: Final = ("GET", "POST")
 _BAD_INPUT: Final = (ValueError, TypeError, LookupError)
+
+
+def _driver(target: type[C]) -> DriverDeployment[type[C]]:
+    target.__name__ = target.__qualname__ = target.__name__.lstrip("_")
+    made = deployment(target)
+    return DriverDeployment(**{field.name: getattr(made, field.name) for field in dataclasses.fields(made)})
+
+
+DAGDriver = _driver(_DAGDriver)

@@ -18,12 +18,13 @@ from mesh.payload import Payload, decode, decode_error, refuse_items
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream
+from mesh.type_variables import R
 from mesh.waiting import wait_in_thread
 
 Result = Payload | ItemStream | BaseException
 
 
-class ResultFuture(asyncio.Future[Any]):
+class ResultFuture(asyncio.Future[R]):
     """The result of ``await handle.method(x)``, on the loop of whoever called; cancelling it cancels the call."""
 
     call: Call
@@ -58,13 +59,14 @@ class ResultFuture(asyncio.Future[Any]):
             return
         try:
             if isinstance(result, ItemStream):
-                self.set_result(self._generator(result))
+                value = self._generator(result)
             else:
-                self.set_result(_value_of(result))
+                value = _value_of(result)
+            self.set_result(value)
         except BaseException as error:
             self.set_exception(_raisable(error))
 
-    def _generator(self, stream: ItemStream) -> DeploymentResponseGenerator:
+    def _generator(self, stream: ItemStream) -> Any:
         outcome = Outcome(self._connection, self.call.router.name, self.call.method)
         outcome.call = self.call
         outcome.ended(stream)
