@@ -1,11 +1,14 @@
-"""One call in a replica, from the moment it is admitted until the user's code for it has really ended."""
+"""One call in a replica, from the moment it is admitted until the user's code for it has really ended.
+
+How the public doors are answered stands in ``http_answer`` and ``door_answer``; what generators yield to handles in
+``items``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Generator
-from contextvars import Context, copy_context
+from collections.abc import Generator
+from contextvars import copy_context
 from functools import partial
 from threading import Lock
 from time import monotonic
@@ -14,16 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 
 from mesh import errors
-from mesh.answers import answer_of, encode_refusal, run_response
+from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
 from mesh.payload import (
-    BYTES,
-    DOOR_ANSWER,
     DOOR_CALL,
     HTTP_REQUEST,
     HTTP_RESPONSE,
@@ -34,13 +34,15 @@ from mesh.payload import (
 )
 from mesh.response import ATTACHABLES, payload_of
 from sidecar import door_call
+from sidecar.arriving_body import ArrivingBody
+from sidecar.door_answer import answer_door
+from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
-_LAST = object()
 _OF_THE_LOOP = (*ATTACHABLES, AsyncGeneratorType)
 """Results of plain methods that the loop has to deal with."""
 _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
@@ -50,8 +52,8 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_call_id", "_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
-                 "_session", "_writable", "_yielding", "context", "method", "task")  # fmt: skip
+    __slots__ = ("_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
+                 "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -64,10 +66,10 @@ class Work:
     ) -> None:
         self.method = method
         self.context = context
-        self._session = session
-        self._call_id = call_id
+        self.session = session
+        self.call_id = call_id
         self._payload = payload
-        self._items = _BodyItems(session, call_id) if items_follow else None
+        self._items = ArrivingBody(session, call_id) if items_follow else None
         self._request: Request | None = None
         self.task: asyncio.Task[Any] | None = None
         """What runs for it on the loop."""
@@ -81,9 +83,9 @@ class Work:
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
         if self.method.runs_on_loop:
-            self.task = self._session.loop.create_task(self._run_on_loop())
+            self.task = self.session.loop.create_task(self._run_on_loop())
         else:
-            self._session.turns.submit(partial(copy_context().run, self._run_on_turn))
+            self.session.turns.submit(partial(copy_context().run, self._run_on_turn))
 
     # --- async def
 
@@ -106,8 +108,8 @@ class Work:
         if not self._claim.acquire(blocking=False):
             return
         current.set(self.context)
-        turn.set(self._session.turns)
-        to_loop = self._session.crossing.put
+        turn.set(self.session.turns)
+        to_loop = self.session.crossing.put
         try:
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
@@ -117,7 +119,7 @@ class Work:
                     return
                 encoded = encode_result(result, ATTACHABLES)
                 if not encoded.attached:
-                    to_loop(self._reply, encoded.with_payloads(()))
+                    to_loop(self.reply, encoded.with_payloads(()))
                     return
         except BaseException as error:
             to_loop(self._fail, error)
@@ -130,7 +132,7 @@ class Work:
             self._fail(asyncio.CancelledError())
         else:
             self._claim.release()
-            self.task = self._session.loop.create_task(self._answer_on_loop(result))
+            self.task = self.session.loop.create_task(self._answer_on_loop(result))
 
     async def _answer_on_loop(self, result: Any) -> None:
         self._claim.acquire()
@@ -153,109 +155,57 @@ class Work:
 
     async def _answer(self, result: Any) -> None:
         if self._payload.encoding == HTTP_REQUEST:
-            await self._answer_http(result)
+            await answer_http(self, self._request, result)
         elif self._payload.encoding == DOOR_CALL:
-            await self._answer_door(result)
+            await answer_door(self, result)
         elif isinstance(result, ATTACHABLES):
-            self._reply(await payload_of(result))
+            self.reply(await payload_of(result))
         elif isinstance(result, GeneratorType):
-            self._session.turns.submit(self._items_of_turn(result).step)
+            self.session.turns.submit(self._items_of_turn(result).step)
         elif hasattr(result, "__anext__"):
-            self._yielding = items = ItemsOfLoop(self, self._session, self._call_id, result)
+            self._yielding = items = ItemsOfLoop(self, self.session, self.call_id, result)
             await items.send()
-            self._yielded(None)
+            self.yielded(None)
         else:
             encoded = encode_result(result, ATTACHABLES)
-            self._reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+            self.reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
         """From now on the call ends when the generator does; on a turn or on the loop."""
         context = copy_context()
-        context.run(turn.set, self._session.turns)
-        self._yielding = items = ItemsOfTurn(self, self._session, self._call_id, generator, context, self._yielded)
+        context.run(turn.set, self.session.turns)
+        self._yielding = items = ItemsOfTurn(self, self.session, self.call_id, generator, context, self.yielded)
         if self._is_cancelled:  # before there was anything to be told of it
             items.cancelled()
         return items
 
-    def _yielded(self, error: BaseException | None) -> None:
+    def end_items(self) -> None:
+        """The caller has every item from now on; the user's code may still run."""
+        self.session.end_items(self.call_id)
+
+    def yielded(self, error: BaseException | None) -> None:
         """The items of the answer have come to their end, or to an error."""
         if error is not None:
             self._fail(error)
         elif not self._is_over:
-            self._session.end_items(self._call_id)
+            self.end_items()
             self._over()
 
-    async def _answer_http(self, result: Any) -> None:
-        if isinstance(result, GeneratorType):
-            result = self._steps(result)
-        answer = await answer_of(result)
-        if not isinstance(answer, Response):
-            self._reply(Payload(HTTP_RESPONSE, answer))
-            return
-        await self._stream_response(answer)
-
-    async def _answer_door(self, result: Any) -> None:
-        items: Any = self._steps(result) if isinstance(result, GeneratorType) else result
-        if not hasattr(items, "__anext__"):
-            self._reply(Payload(DOOR_ANSWER, await door_call.encode_answer(result)))
-            return
-        try:
-            async for item in items:
-                await self._send(DOOR_ANSWER, await door_call.encode_answer(item))
-        finally:
-            if hasattr(items, "aclose"):
-                await items.aclose()
-        self._yielded(None)
-
-    async def _stream_response(self, response: Response) -> None:
-        pieces = run_response(response, self._request)
-        try:
-            await self._send(HTTP_RESPONSE, await anext(pieces))
-            async for piece in pieces:
-                if piece:
-                    await self._send(BYTES, piece)
-                else:
-                    self._session.end_items(self._call_id)  # the client has it all; background tasks may still run
-        finally:
-            await pieces.aclose()
-        self._yielded(None)
-
-    async def _send(self, encoding: int, body: bytes) -> None:
+    async def send(self, encoding: int, body: bytes) -> None:
         """Send an item; wait first while the caller has not taken enough of those before."""
-        end = self._session.end
-        while not end.writable(self._call_id):
-            if self._call_id not in end.calls:
+        end = self.session.end
+        while not end.writable(self.call_id):
+            if self.call_id not in end.calls:
                 raise errors.RequestCancelled("the caller is gone")
             self._writable = asyncio.Event()
             await self._writable.wait()
         self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
-        self._session.send_item(self._call_id, encoding, body)
+        self.session.send_item(self.call_id, encoding, body)
 
-    async def _steps(self, generator: Generator[Any, None, None]) -> AsyncIterator[Any]:
-        """The items of a plain generator, each step on the turn; between steps it is on no thread."""
-        context = copy_context()
-        try:
-            while (item := await self._on_turn(context, next, generator, _LAST)) is not _LAST:
-                yield item
-        finally:
-            await asyncio.shield(self._on_turn(context, generator.close))
-
-    def _on_turn(self, context: Context, function: Any, *args: Any) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._session.loop.create_future()
-
-        def step() -> None:
-            try:
-                result, error = context.run(function, *args), None
-            except BaseException as raised:
-                result, error = None, raised
-            self._session.crossing.put(_settle, (future, result, error))
-
-        self._session.turns.submit(step)
-        return future
-
-    def _reply(self, payload: Payload) -> None:
+    def reply(self, payload: Payload) -> None:
+        """End the call with one result."""
         if not self._is_over:
-            self._session.reply(self._call_id, payload.encoding, payload.body)
+            self.session.reply(self.call_id, payload.encoding, payload.body)
             self._over()
 
     def _fail(self, error: BaseException) -> None:
@@ -264,15 +214,15 @@ class Work:
         if self._is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
         if isinstance(error, HTTPException) and self._payload.encoding == HTTP_REQUEST:
-            self._reply(Payload(HTTP_RESPONSE, encode_refusal(error)))
+            self.reply(Payload(HTTP_RESPONSE, encode_refusal(error)))
             return
-        self._session.fail(self._call_id, encode_error(error))
+        self.session.fail(self.call_id, encode_error(error))
         self._over()
 
     def _over(self) -> None:
         if not self._is_over:
             self._is_over = True
-            self._session.left(self._call_id)
+            self.session.left(self.call_id)
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -313,49 +263,3 @@ class Work:
     def is_late(self) -> bool:
         """Past its deadline and not told so yet."""
         return not self._is_cancelled and self.context.deadline <= monotonic()
-
-
-def _settle(outcome: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
-    future, result, error = outcome
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)
-
-
-class _BodyItems:
-    """The items of a call's arguments: the body of a long HTTP request. Each one taken lets the caller send more."""
-
-    def __init__(self, session: ReplicaSession, call_id: int) -> None:
-        self._session = session
-        self._call_id = call_id
-        self._items: deque[bytes] = deque()
-        self._is_closed = False
-        self._is_asked = False
-        self._changed = asyncio.Event()
-
-    def put(self, body: bytes) -> None:
-        self._items.append(body)
-        self._changed.set()
-
-    def close(self) -> None:
-        self._is_closed = True
-        self._changed.set()
-
-    def __aiter__(self) -> _BodyItems:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._is_asked:
-            self._is_asked = True
-            self._session.ask_for_items(self._call_id)
-        while not self._items:
-            if self._is_closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        body = self._items.popleft()
-        self._session.consumed(self._call_id, len(body))
-        return body

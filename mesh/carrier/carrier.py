@@ -28,7 +28,7 @@ class Carrier(Protocol):
     """Carries batches both ways until it is closed or lost."""
 
     def wake(self) -> None:
-        """There may be something to take. What is given in the same tick goes out together."""
+        """There may be something to take. What is given in the same tick goes out in few batches."""
         ...
 
     def close(self) -> None:

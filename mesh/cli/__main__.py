@@ -1,37 +1,21 @@
-"""The entry of ``meshctl``: its commands, and how an error is told.
-
-Only typer is imported here: ``meshctl --help`` has to be quick, and each command imports what it needs.
-"""
+"""The entry of ``meshctl``, and how an error is told."""
 
 from __future__ import annotations
 
 import sys
 
-import typer
-
-from mesh.cli.graph import graph
-from mesh.cli.run import run
-from mesh.cli.status import status
+from mesh.cli.interrupt import interrupt_ends_process
 from mesh.errors import MeshError
-
-app = typer.Typer(
-    name="meshctl",
-    help="Serve deployments and graphs of deployments.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(run)
-app.command()(status)
-app.command()(graph)
 
 
 def main() -> None:
     """Run the command of ``sys.argv``; exit code 0 = done, 1 = an error that was told, 2 = wrong usage."""
+    with interrupt_ends_process():
+        from mesh.cli.commands import app
     try:
         app(prog_name="meshctl")
     except MeshError as error:
-        typer.echo(f"meshctl: {error}", err=True)
+        sys.stderr.write(f"meshctl: {error}\n")
         sys.exit(1)
 
 

@@ -41,11 +41,11 @@ def run(
     route_prefix: Annotated[str, typer.Option(help="HTTP path that the application answers at.")] = "/",
 ) -> None:
     """Deploy a node, say where it answers, and stay until Ctrl-C (ends at once) or SIGTERM (ends what has begun)."""
-    import mesh
-    from mesh.cli.import_path import load_node
-
     with _signals_raise() as raise_swallowed:
         try:
+            import mesh
+            from mesh.cli.import_path import load_node
+
             node = load_node(import_path, app_dir)
             raise_swallowed()
             http_options = mesh.HTTPOptions(host=host, port=port)

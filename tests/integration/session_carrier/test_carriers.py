@@ -159,6 +159,20 @@ async def test_what_is_given_before_there_is_a_connection_is_sent_when_there_is_
     await far.wait(lambda: far.came == [b"early"])
 
 
+async def test_many_things_said_in_one_tick_do_not_wait_for_its_end(tmp_path: Path) -> None:
+    async with on_unix_socket(tmp_path) as replica:
+        caller = Side()
+        caller.carrier = replica.connect(caller, TOKEN)
+        caller.send(b"first")
+        far = await replica.first()
+        await far.wait(lambda: far.came == [b"first"])
+        for _ in range(100):
+            caller.send(b"x")
+        assert len(caller.to_send) < 32  # this coroutine has not given the loop away, and most of it has left
+        await far.wait(lambda: len(far.came) == 101)
+        caller.carrier.close()
+
+
 async def test_large_batches_arrive_while_the_other_side_sends_its_own(replica: Replica, caller: Side) -> None:
     large = [bytes([number]) * 1_300_000 for number in range(8)]
     caller.send(*large)
