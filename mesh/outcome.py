@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
+from operator import methodcaller
 from typing import Any
 
 from mesh import errors
 from mesh.connect import Connection
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode, decode_error, refuse_items
+from mesh.payload import Payload, decode, decode_error
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream
@@ -165,16 +166,19 @@ class Outcome:
 
     def cancel(self) -> None:
         if not self.is_ended or isinstance(self._result, ItemStream):
-            self.connection.on_loop(Call.cancel, self.call)
+            self.connection.on_loop(_cancel, self.call)
 
     def cancel_soon(self) -> None:
         """Cancel from a finaliser, which may run in the middle of anything."""
-        crossing_to(self.connection.loop).put(Call.cancel, self.call)
+        crossing_to(self.connection.loop).put(_cancel, self.call)
 
     def wait_ended(self, timeout_s: float | None) -> None:
         """Wait for the end in a thread that runs no loop of ours."""
         if not self.is_ended and not wait_in_thread(self.connection, self.when_ended, timeout_s):
             raise errors.DeadlineExceeded(f"{self.name} has not ended after {timeout_s} s; the call goes on")
+
+
+_cancel = methodcaller("cancel")
 
 
 def _value_of(result: Payload | BaseException) -> Any:
@@ -191,9 +195,3 @@ def _raisable(error: BaseException) -> BaseException:
     wrapped = RuntimeError(f"the method raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped
-
-
-def no_stream(stream: ItemStream) -> errors.MeshError:
-    """A stream where a value has to be."""
-    stream.cancel()
-    return refuse_items()

@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection, Request
 
 from mesh import connect, errors
 from mesh.http import request_payload
-from mesh.outcome import Outcome, no_stream
-from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached
+from mesh.outcome import Outcome
+from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached, misplaced_stream
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.type_variables import R_co
 from mesh.waiting import wait_on_loop
@@ -65,7 +65,8 @@ class _OfCall(Attachable, Generic[R_co]):
         value: R_co = outcome.value()
         return value
 
-    def _generator(self) -> DeploymentResponseGenerator[Any]:
+    def generator(self) -> DeploymentResponseGenerator[Any]:
+        """The items of a generator method that was not known to be one when it was called."""
         if self._items is None:
             if not self.outcome.may_be_stream:
                 raise TypeError(self._hint())
@@ -95,10 +96,10 @@ class _OfCall(Attachable, Generic[R_co]):
     if not TYPE_CHECKING:  # what type checkers don't see, they report
 
         def __aiter__(self) -> DeploymentResponseGenerator[Any]:
-            return self._generator().__aiter__()
+            return self.generator().__aiter__()
 
         def __iter__(self) -> DeploymentResponseGenerator[Any]:
-            return self._generator().__iter__()
+            return self.generator().__iter__()
 
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):
@@ -153,10 +154,10 @@ if TYPE_CHECKING:
 
         def __aiter__(self) -> DeploymentResponseGenerator[Any]:
             """The items of a generator method that was not known to be one when it was called."""
-            return self._generator().__aiter__()
+            return self.generator().__aiter__()
 
         def __iter__(self) -> DeploymentResponseGenerator[Any]:
-            return self._generator().__iter__()
+            return self.generator().__iter__()
 
 
 def resolved_ref(number: int) -> Ref[Any]:
@@ -169,15 +170,26 @@ def resolved_ref(number: int) -> Ref[Any]:
 
 async def payload_of(value: Any) -> Payload:
     """The payload of something that travels beside a pickle; on the loop that runs gRPC."""
+    passed_on = await passed_on_as(value)
+    if isinstance(passed_on, Payload):
+        return passed_on
+    passed_on.cancel()
+    raise misplaced_stream()
+
+
+async def passed_on_as(value: Any) -> Payload | DeploymentResponseGenerator[Any]:
+    """What goes to the next process for something that has a payload of its own; on the loop that runs gRPC."""
     if isinstance(value, Request):
         return Payload(HTTP_REQUEST, await request_payload(value))
+    if isinstance(value, DeploymentResponseGenerator):
+        return value
     outcome: Outcome = value.outcome
     if not outcome.is_ended:
         await wait_on_loop(outcome.connection, outcome.when_ended)
     result = outcome.result()
-    if isinstance(result, Payload):
-        return result
-    raise result if isinstance(result, BaseException) else no_stream(result)
+    if isinstance(result, BaseException):
+        raise result
+    return result if isinstance(result, Payload) else value.generator()
 
 
 def value_of(value: Any, timeout_s: float | None = None) -> Any:

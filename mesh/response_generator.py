@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic
 
 from mesh import errors
 from mesh.frames import WINDOW, item_cost
-from mesh.payload import AttachableItems, Payload, attach, attached, decode
+from mesh.payload import AttachableItems, Payload, attach, attached_value, decode
 from mesh.router.item_stream import ItemStream
 from mesh.type_variables import R_co
 from mesh.waiting import refuse_to_block, wait_in_thread, wait_on_loop
@@ -29,13 +29,14 @@ class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
     task that waits for an item, and when the generator is dropped before its end, as after ``break``.
     """
 
-    __slots__ = ("_is_cancelled", "_is_over", "_stream", "_unpaid_bytes", "_unpaid_items", "outcome")
+    __slots__ = ("_is_cancelled", "_is_given", "_is_over", "_stream", "_unpaid_bytes", "_unpaid_items", "outcome")
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self._stream: ItemStream | None = None
         self._is_over = False  # the end was told: StopIteration from now on
         self._is_cancelled = False
+        self._is_given = False  # somebody else reads it on
         self._unpaid_items = 0  # read, and not yet told to the stream
         self._unpaid_bytes = 0
         outcome.has_reader = True
@@ -76,6 +77,29 @@ class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
     async def aclose(self) -> None:
         """As :meth:`cancel`, under the name that Python's own asynchronous generators have for it."""
         self.cancel()
+
+    async def payloads(self) -> AsyncGenerator[Payload, None]:
+        """The items undecoded, for whoever passes the stream on, on the loop that runs gRPC."""
+        try:
+            while True:
+                while (item := self._take()) is None:
+                    if self._has_ended():
+                        return
+                    await wait_on_loop(self.outcome.connection, self._when_changed)
+                self._count(item)
+                yield item
+        finally:
+            self.cancel()
+
+    def give(self) -> AsyncGenerator[Payload, None]:
+        """As :meth:`payloads`. Raises :class:`mesh.errors.PayloadError` when somebody has it already."""
+        if self._is_given:
+            raise errors.PayloadError(
+                f"the stream of {self.outcome.name} was passed on already: a stream goes to one reader, "
+                "who gets all of its items"
+            )
+        self._is_given = True
+        return self.payloads()
 
     # --- in threads without a loop, plain methods and notebook cells
 
@@ -168,11 +192,7 @@ class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
         return unpaid
 
     def _read(self, item: Payload) -> R_co:
-        self._unpaid_items += 1
-        self._unpaid_bytes += len(item.body)
-        if self._unpaid_bytes + self._unpaid_items * _EMPTY >= _TOLD_AT_ONCE:
-            assert self._stream is not None
-            self.outcome.connection.on_loop(self._stream.taken, self._unpaid())
+        self._count(item)
         try:
             value: R_co = decode(item)
             return value
@@ -181,13 +201,20 @@ class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
             self._is_over = True
             raise
 
+    def _count(self, item: Payload) -> None:
+        self._unpaid_items += 1
+        self._unpaid_bytes += len(item.body)
+        if self._unpaid_bytes + self._unpaid_items * _EMPTY >= _TOLD_AT_ONCE:
+            assert self._stream is not None
+            self.outcome.connection.on_loop(self._stream.taken, self._unpaid())
+
     def __del__(self) -> None:
         if not self._is_over and not self._is_cancelled:
             with suppress(RuntimeError):  # the loop that runs gRPC is closed: nothing is left to cancel
                 self.outcome.cancel_soon()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attached, (attach(self),)  # whoever sends it says that a stream cannot be sent
+        return attached_value, (attach(self),)
 
     def __repr__(self) -> str:
         return (

@@ -21,7 +21,7 @@ class ArrivingBody:
         self._is_asked = False
         self._changed = asyncio.Event()
 
-    def put(self, body: bytes) -> None:
+    def put(self, encoding: int, body: bytes) -> None:
         """An item has come."""
         self._items.append(body)
         self._changed.set()
@@ -30,6 +30,9 @@ class ArrivingBody:
         """No further item comes."""
         self._is_closed = True
         self._changed.set()
+
+    def cut(self) -> None:
+        """The call is over, and whoever reads with it."""
 
     def __aiter__(self) -> ArrivingBody:
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
@@ -23,6 +24,7 @@ from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
+from mesh.passed_stream import arriving
 from mesh.payload import (
     DOOR_CALL,
     HTTP_REQUEST,
@@ -32,9 +34,11 @@ from mesh.payload import (
     encode_error,
     encode_result,
 )
-from mesh.response import ATTACHABLES, payload_of
+from mesh.response import ATTACHABLES, passed_on_as, payload_of
+from mesh.response_generator import DeploymentResponseGenerator
 from sidecar import door_call
 from sidecar.arriving_body import ArrivingBody
+from sidecar.arriving_items import ArrivingItems
 from sidecar.door_answer import answer_door
 from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
@@ -69,7 +73,9 @@ class Work:
         self.session = session
         self.call_id = call_id
         self._payload = payload
-        self._items = ArrivingBody(session, call_id) if items_follow else None
+        self._items: ArrivingBody | ArrivingItems | None = None
+        if items_follow:
+            self._items = (ArrivingBody if payload.encoding == HTTP_REQUEST else ArrivingItems)(session, call_id)
         self._request: Request | None = None
         self.task: asyncio.Task[Any] | None = None
         """What runs for it on the loop."""
@@ -146,10 +152,13 @@ class Work:
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
+            assert not isinstance(self._items, ArrivingItems)
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:
             return door_call.read_arguments(self.method, self._payload.body), {}
+        if isinstance(self._items, ArrivingItems):
+            arriving.set(self._items.outcome())
         args, kwargs = decode(self._payload)
         return args, kwargs
 
@@ -159,7 +168,7 @@ class Work:
         elif self._payload.encoding == DOOR_CALL:
             await answer_door(self, result)
         elif isinstance(result, ATTACHABLES):
-            self.reply(await payload_of(result))
+            await self._pass_on(await passed_on_as(result))
         elif isinstance(result, GeneratorType):
             self.session.turns.submit(self._items_of_turn(result).step)
         elif hasattr(result, "__anext__"):
@@ -169,6 +178,16 @@ class Work:
         else:
             encoded = encode_result(result, ATTACHABLES)
             self.reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+
+    async def _pass_on(self, result: Payload | DeploymentResponseGenerator[Any]) -> None:
+        """Answer with the result of another call, undecoded; with its items as they come when it is a stream."""
+        if isinstance(result, Payload):
+            self.reply(result)
+            return
+        async with aclosing(result.give()) as items:
+            async for payload in items:
+                await self.send(payload.encoding, payload.body)
+        self.yielded(None)
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
         """From now on the call ends when the generator does; on a turn or on the loop."""
@@ -222,6 +241,8 @@ class Work:
     def _over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            if self._items is not None:
+                self._items.cut()
             self.session.left(self.call_id)
 
     def expire(self) -> None:
@@ -242,12 +263,14 @@ class Work:
             self.task.cancel()
         if self._yielding is not None:
             self._yielding.cancelled()
+        if self._items is not None:
+            self._items.cut()
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
     def item(self, encoding: int, body: bytes) -> None:
         if self._items is not None:
-            self._items.put(body)
+            self._items.put(encoding, body)
 
     def half_closed(self) -> None:
         if self._items is not None:
