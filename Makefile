@@ -13,11 +13,12 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test bench clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test features bench clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
+	@echo 'make features  what mesh promises, row by row, with the tests that show it'
 	@echo 'make bench   calls and streams by handle beside plain gRPC, over 1, 4 and 16 replicas (seven minutes)'
 	@echo 'make clients build the clients in JavaScript, Go and Java, and have them call a mesh'
 	@echo 'make lint    the checks alone'
@@ -29,6 +30,9 @@ demo: .venv/.examples
 
 test: lint graphviz
 	$(BIN)/python -m pytest
+
+features: .venv/.dev
+	@$(BIN)/python -m tests.features
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.handle_call

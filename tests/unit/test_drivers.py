@@ -200,6 +200,7 @@ async def test_bad_input_that_the_graph_finds_is_an_error_of_the_graph() -> None
         await Driver(handle_of(refuse), json_request)(request_for(body=b"1"))
 
 
+@pytest.mark.feature("81")
 async def test_predict_bypasses_the_adapter_and_passes_the_response_on_undecoded() -> None:
     driver = Driver(handle_of(lambda a, b: a + b), json_request)
     response = await driver.predict(1, b=2)
@@ -252,6 +253,7 @@ def shout(text: str) -> str:
     return f"{text}!"
 
 
+@pytest.mark.feature("4")
 def test_a_driver_is_an_ordinary_deployment() -> None:
     assert repr(DAGDriver) == "Deployment(name=DAGDriver,version=None,route_prefix=/DAGDriver)"
     assert [method.name for method in DAGDriver.methods] == ["__call__", "predict", "predict_with_route"]
@@ -259,6 +261,7 @@ def test_a_driver_is_an_ordinary_deployment() -> None:
     assert (type(other), other.num_replicas) == (DriverDeployment, 2)
 
 
+@pytest.mark.feature("78")
 def test_it_is_bound_to_one_node() -> None:
     with InputNode() as text:
         output = shout.bind(text)
