@@ -31,7 +31,7 @@ from mesh.router.router import Router
 from mesh.type_variables import P, R, T_co
 
 if TYPE_CHECKING:
-    from mesh.response import UnknownResponse
+    from mesh.response import UnknownResponse, UnknownResult
 
     @final
     class _Anything:
@@ -165,9 +165,7 @@ class DeploymentHandle(Generic[T_co]):
         return handle
 
     @overload
-    def __call__(
-        self: DeploymentHandle[Callable[P, _Unknown]], *args: P.args, **kwargs: P.kwargs
-    ) -> ResultFuture[Any]: ...
+    def __call__(self: DeploymentHandle[Callable[P, _Unknown]], *args: P.args, **kwargs: P.kwargs) -> UnknownResult: ...
     @overload
     def __call__(  # type: ignore[overload-overlap] # of what yields, the items are asked for
         self: DeploymentHandle[Callable[P, _Items[R]]], *args: P.args, **kwargs: P.kwargs

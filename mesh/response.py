@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 
 from mesh import connect, errors
 from mesh.http import request_payload
-from mesh.outcome import Outcome
+from mesh.outcome import Outcome, ResultFuture
 from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached, misplaced_stream
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.type_variables import R_co
@@ -147,17 +147,28 @@ class DeploymentResponse(_OfCall[R_co]):
 
 if TYPE_CHECKING:
 
+    class UnknownRef(Ref[Any]):
+        """To type checkers, what awaiting the response below gives."""
+
+        def __aiter__(self) -> DeploymentResponseGenerator[Any]: ...
+        def __iter__(self) -> DeploymentResponseGenerator[Any]: ...
+
     class UnknownResponse(DeploymentResponse[Any]):
-        """To type checkers, a response of a method that nobody knows: it may be a generator method."""
+        """To type checkers, what a method gives that nobody knows: a response, or a response generator."""
 
-        __slots__ = ()
+        def __await__(self) -> Generator[Any, None, UnknownRef]: ...
+        def __aiter__(self) -> DeploymentResponseGenerator[Any]: ...
+        async def __anext__(self) -> Any: ...
+        async def aclose(self) -> None: ...
+        def __iter__(self) -> DeploymentResponseGenerator[Any]: ...
+        def __next__(self) -> Any: ...
+        def close(self) -> None: ...
 
-        def __aiter__(self) -> DeploymentResponseGenerator[Any]:
-            """The items of a generator method that was not known to be one when it was called."""
-            return self.generator().__aiter__()
+    class UnknownResult(ResultFuture[Any]):
+        """To type checkers, what calling such a method gives: a future, or a response generator."""
 
-        def __iter__(self) -> DeploymentResponseGenerator[Any]:
-            return self.generator().__iter__()
+        async def __anext__(self) -> Any: ...
+        async def aclose(self) -> None: ...
 
 
 def resolved_ref(number: int) -> Ref[Any]:

@@ -89,7 +89,7 @@ STREAMED = [0, "text 1", [2], 3]
 FEATURE_57 = pytest.mark.feature("57")
 
 
-def _graph(bind: Callable[[DeploymentNode], DeploymentNode]) -> DeploymentNode:
+def _graph(bind: Callable[[Any], DeploymentNode]) -> DeploymentNode:
     with InputNode() as x:
         return bind(x)
 
@@ -132,7 +132,7 @@ def test_streams_by_http_are_lines_of_json(url: str) -> None:
 @FEATURE_57
 @pytest.mark.parametrize("route", ["/fail", "/upper-fail"])
 def test_stream_that_fails_half_way_is_broken_off(url: str, route: str) -> None:
-    received = []
+    received: list[str] = []
     with httpx.stream("POST", f"{url}{route}", json=3) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):

@@ -144,7 +144,12 @@ def nodes() -> None:
     double.remote(1)  # error: attr-defined
 
 
-def unknown(handle: mesh.DeploymentHandle) -> None:
+async def unknown(handle: mesh.DeploymentHandle) -> None:
+    next(handle.method.remote(1)).anything()
+    (await anext(handle.method(1))).anything()
+    (await handle.method(1)).anything()
+    async for _ in await handle.method.remote(1):
+        pass
     for _ in handle.method.remote(1):
         pass
     handle.method.remote(1).result().anything()

@@ -17,7 +17,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
-LIMIT_S = 120
+LIMIT_S = 150
 
 pytestmark = [pytest.mark.feature("1"), pytest.mark.feature("46c")]
 
