@@ -22,7 +22,7 @@ def marked_tests(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
     for item in items:
         for mark in item.iter_markers("feature"):
             for row in mark.args:
-                shown.setdefault(row, {})[item.nodeid.partition("[")[0]] = None
+                shown.setdefault(str(row), {})[item.nodeid.partition("[")[0]] = None
     return {row: list(tests) for row, tests in shown.items()}
 
 
