@@ -8,7 +8,7 @@ go on at the same time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from mesh import meshes
 from mesh.errors import NotSupportedYet
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mesh.dag.nodes import DeploymentNode
     from mesh.deployments import Deployment
     from mesh.handle import DeploymentHandle
+    from mesh.response import DeploymentResponse, Ref
+    from mesh.type_variables import T
 
 
 def start(
@@ -46,14 +48,14 @@ def start(
 
 
 def run(
-    node: DeploymentNode,
+    node: DeploymentNode[T],
     *,
     name: str = "default",
     route_prefix: str | None = "/",
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
-) -> DeploymentHandle:
+) -> DeploymentHandle[T]:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
@@ -74,7 +76,9 @@ def run(
         application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
         mesh = start_now()
     deploying.deploy(mesh, application)
-    handle = DeploymentHandle(name, application.spec.driver, run_directory=mesh.living.run_directory)
+    handle: DeploymentHandle[T] = DeploymentHandle(
+        name, application.spec.driver, run_directory=mesh.living.run_directory
+    )
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -135,6 +139,12 @@ def shutdown(*, drain: bool = True, keep: bool = False) -> None:
     meshes.shutdown(drain, keep)
 
 
+@overload
+def get(ref: DeploymentResponse[T] | Ref[T], timeout_s: float | None = None) -> T: ...
+@overload
+def get(ref: list[DeploymentResponse[T]] | list[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
+@overload
+def get(ref: Any, timeout_s: float | None = None) -> Any: ...
 def get(ref: Any, timeout_s: float | None = None) -> Any:
     """The value of a ref or a response; of a list of them, nested too, a list of values; anything else is itself.
 

@@ -22,17 +22,17 @@ from mesh.errors import ConfigError
 from mesh.options import DeploymentOptions, changed_fields
 from mesh.stored import StoredDeployment
 from mesh.target import methods_of
+from mesh.type_variables import D
 
 if TYPE_CHECKING:
     from mesh.handle import DeploymentHandle
     from mesh.used_mesh import UsedMesh
 
-T = TypeVar("T", bound=Callable[..., Any])
 C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Deployment(Generic[T]):
+class Deployment(Generic[D]):
     """A class or a function, its name and its settings. Made by :func:`deployment`, never changed.
 
     ``init_args`` and ``init_kwargs`` are what the constructor gets when ``bind`` is given nothing. ``own_route_prefix``
@@ -43,7 +43,7 @@ class Deployment(Generic[T]):
     tell whether it is the same, and arguments need not be comparable.)
     """
 
-    code: T | None
+    code: D | None
     name: str
     version: str | None = None
     config: DeploymentConfig = field(default_factory=DeploymentConfig)
@@ -63,13 +63,13 @@ class Deployment(Generic[T]):
             raise ConfigError(f"{self.name} is a function: no constructor takes its init_args and init_kwargs")
 
     @property
-    def target(self) -> T:
+    def target(self) -> D:
         """The class or function. Raises :class:`ConfigError` when a stored one cannot be loaded in this process."""
         if self.code is not None:
             return self.code
         assert self.stored is not None, "a deployment has its code or is stored"
         loaded: Any = self.stored.load_target()
-        return loaded  # type: ignore[no-any-return] # what was stored was a T
+        return loaded  # type: ignore[no-any-return] # what was stored was a D
 
     @property
     def application_name(self) -> str:
@@ -87,7 +87,7 @@ class Deployment(Generic[T]):
         """How many processes serve it."""
         return self.config.num_replicas
 
-    def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[T]:
+    def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[D]:
         """A new deployment with some settings changed; this one stays as it is.
 
         >>> from mesh.deployments import deployment
@@ -100,10 +100,10 @@ class Deployment(Generic[T]):
         return dataclasses.replace(self, **changed_fields(options, self.config))
 
     @overload
-    def bind(self: Deployment[type[C]], *args: Any, **kwargs: Any) -> ClassNode: ...
+    def bind(self: Deployment[type[C]], *args: Any, **kwargs: Any) -> ClassNode[C]: ...
     @overload
-    def bind(self, *args: Any, **kwargs: Any) -> FunctionNode: ...
-    def bind(self, *args: Any, **kwargs: Any) -> ClassNode | FunctionNode:
+    def bind(self, *args: Any, **kwargs: Any) -> FunctionNode[D]: ...
+    def bind(self, *args: Any, **kwargs: Any) -> ClassNode[Any] | FunctionNode[D]:
         """A node of a graph: a class with the arguments of its constructor, or a function with its arguments.
 
         Other nodes may be arguments, also inside lists, tuples and dicts. Raises :class:`ConfigError` for what
@@ -153,7 +153,11 @@ class Deployment(Generic[T]):
             )
         deploying.delete(mesh, application.name)
 
-    def get_handle(self) -> DeploymentHandle:
+    @overload
+    def get_handle(self: Deployment[type[C]]) -> DeploymentHandle[C]: ...  # type: ignore[overload-overlap] # classes first
+    @overload
+    def get_handle(self) -> DeploymentHandle[D]: ...
+    def get_handle(self) -> DeploymentHandle[Any]:
         """A handle that calls it; raises :class:`mesh.errors.DeploymentNotFound` when it is not deployed."""
         from mesh import deploying, meshes
         from mesh.handle import DeploymentHandle
@@ -197,15 +201,15 @@ class Deployment(Generic[T]):
         return f"Deployment(name={self.name},version={self.version},route_prefix={self.route_prefix})"
 
     @property
-    def __mesh_target__(self) -> T:
+    def __mesh_target__(self) -> D:
         """How :mod:`mesh.target` finds the target where an import path leads to the deployment."""
         return self.target
 
 
 @overload
-def deployment(target: T, /) -> Deployment[T]: ...
+def deployment(target: D, /) -> Deployment[D]: ...
 @overload
-def deployment(**options: Unpack[DeploymentOptions]) -> Callable[[T], Deployment[T]]: ...
+def deployment(**options: Unpack[DeploymentOptions]) -> Callable[[D], Deployment[D]]: ...
 def deployment(
     target: Callable[..., Any] | None = None, /, **options: Unpack[DeploymentOptions]
 ) -> Deployment[Any] | Callable[[Any], Deployment[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
+from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
@@ -23,6 +24,7 @@ from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request, empty_request
+from mesh.passed_stream import arriving
 from mesh.payload import (
     DOOR_CALL,
     HTTP_REQUEST,
@@ -32,11 +34,13 @@ from mesh.payload import (
     encode_error,
     encode_result,
 )
-from mesh.response import ATTACHABLES, complete, payload_of
+from mesh.response import ATTACHABLES, complete, passed_on_as
+from mesh.response_generator import DeploymentResponseGenerator
 from mesh.segments.buffer import Buffer
 from mesh.segments.copying import keep
 from sidecar import door_call
 from sidecar.arriving_body import ArrivingBody
+from sidecar.arriving_items import ArrivingItems
 from sidecar.door_answer import answer_door
 from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
@@ -71,7 +75,9 @@ class Work:
         self.session = session
         self.call_id = call_id
         self._payload = payload
-        self._items = ArrivingBody(session, call_id) if items_follow else None
+        self._items: ArrivingBody | ArrivingItems | None = None
+        if items_follow:
+            self._items = (ArrivingBody if payload.encoding == HTTP_REQUEST else ArrivingItems)(session, call_id)
         self._request: Request | None = None
         self.task: asyncio.Task[Any] | None = None
         """What runs for it on the loop."""
@@ -150,14 +156,15 @@ class Work:
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
+            assert not isinstance(self._items, ArrivingItems)
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:
             return door_call.read_arguments(self.method, self._payload.body), {}
+        if isinstance(self._items, ArrivingItems):
+            arriving.set(self._items.outcome())
         payload = self._payload
-        self._payload = Payload(
-            payload.encoding, b""
-        )  # memory of the arguments is free when the method lets go of them
+        self._payload = Payload(payload.encoding, b"")  # the method may let go of the memory of its arguments
         args, kwargs = decode(payload)
         if self.method.wants_request and not (args or kwargs):
             return (empty_request(),), {}
@@ -169,7 +176,7 @@ class Work:
         elif self._payload.encoding == DOOR_CALL:
             await answer_door(self, result)
         elif isinstance(result, ATTACHABLES):
-            self.reply(await payload_of(result))
+            await self._pass_on(await passed_on_as(result))
         elif isinstance(result, GeneratorType):
             self.session.turns.submit(self._items_of_turn(result).step)
         elif hasattr(result, "__anext__"):
@@ -178,6 +185,16 @@ class Work:
             self.yielded(None)
         else:
             self.reply(await complete(encode_result(result, ATTACHABLES)))
+
+    async def _pass_on(self, result: Payload | DeploymentResponseGenerator[Any]) -> None:
+        """Answer with the result of another call, undecoded; with its items as they come when it is a stream."""
+        if isinstance(result, Payload):
+            self.reply(result)
+            return
+        async with aclosing(result.give()) as items:
+            async for payload in items:
+                await self.send(payload)
+        self.yielded(None)
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
         """From now on the call ends when the generator does; on a turn or on the loop."""
@@ -200,7 +217,7 @@ class Work:
             self.end_items()
             self._over()
 
-    async def send(self, encoding: int, body: bytes) -> None:
+    async def send(self, item: Payload) -> None:
         """Send an item; wait first while the caller has not taken enough of those before."""
         end = self.session.end
         while not end.writable(self.call_id):
@@ -209,7 +226,7 @@ class Work:
             self._writable = asyncio.Event()
             await self._writable.wait()
         self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
-        self.session.send_item(self.call_id, Payload(encoding, body))
+        self.session.send_item(self.call_id, item)
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
@@ -231,6 +248,8 @@ class Work:
     def _over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            if self._items is not None:
+                self._items.cut()
             self.session.left(self.call_id)
 
     def expire(self) -> None:
@@ -251,12 +270,14 @@ class Work:
             self.task.cancel()
         if self._yielding is not None:
             self._yielding.cancelled()
+        if self._items is not None:
+            self._items.cut()
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
     def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
         if self._items is not None:
-            self._items.put(body)
+            self._items.put(Payload(encoding, body, buffers))
 
     def half_closed(self) -> None:
         if self._items is not None:

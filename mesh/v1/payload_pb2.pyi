@@ -19,6 +19,8 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_DOOR_ANSWER: _ClassVar[Encoding]
     ENCODING_BUFFERED: _ClassVar[Encoding]
     ENCODING_SEGMENT: _ClassVar[Encoding]
+    ENCODING_ITEMS: _ClassVar[Encoding]
+    ENCODING_ERROR: _ClassVar[Encoding]
 
 class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -39,6 +41,8 @@ ENCODING_DOOR_CALL: Encoding
 ENCODING_DOOR_ANSWER: Encoding
 ENCODING_BUFFERED: Encoding
 ENCODING_SEGMENT: Encoding
+ENCODING_ITEMS: Encoding
+ENCODING_ERROR: Encoding
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_USER: ErrorKind
 ERROR_KIND_DEADLINE: ErrorKind
