@@ -161,7 +161,8 @@ def test_a_deployment_of_a_graph_is_changed_in_its_place(run: Run) -> None:
         echo.delete()
 
 
-@pytest.mark.feature("26-27")
+@pytest.mark.feature("26")
+@pytest.mark.feature("27")
 def test_another_process_finds_it_calls_it_and_cannot_deploy_to_it(tmp_path: Path) -> None:
     Teller.options(name="shop").deploy("/model")
     (tmp_path / "stranger.py").write_text(
