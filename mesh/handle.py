@@ -27,6 +27,7 @@ from mesh.response import ATTACHABLES, DeploymentResponse, Ref
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call, Ending
 from mesh.router.router import Router
+from mesh.segments.copying import keep
 
 __all__ = ["CallOptions", "DeploymentHandle", "DeploymentResponse", "DeploymentResponseGenerator", "Ref"]
 
@@ -180,7 +181,9 @@ class DeploymentHandle:
     def _start(self, connection: Connection, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             encoded = encode_call(args, kwargs, ATTACHABLES)
-            if encoded.attached:
+            if encoded.loose and asyncio._get_running_loop() is None:
+                encoded = encoded.kept(keep(encoded.loose))  # the caller may change them when this returns
+            if encoded.attached or encoded.loose:
                 for value in encoded.attached:
                     if isinstance(value, HTTPConnection):
                         claim_request(value)
@@ -189,7 +192,7 @@ class DeploymentHandle:
         except BaseException as error:
             call.end(error)
             raise
-        call.payload = Payload(PICKLE, encoded.body)
+        call.payload = Payload(PICKLE, encoded.body, encoded.buffers)
         connection.submit(call)
 
     def _check_method(self) -> None:

@@ -12,8 +12,9 @@ from starlette.requests import HTTPConnection, Request
 from mesh import connect, errors
 from mesh.http import request_payload
 from mesh.outcome import Outcome, no_stream
-from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached
+from mesh.payload import HTTP_REQUEST, Attachable, Encoded, Payload, attach, attached
 from mesh.response_generator import DeploymentResponseGenerator
+from mesh.segments.copying import keep_aside
 from mesh.waiting import wait_on_loop
 
 ATTACHABLES = (Attachable, HTTPConnection)
@@ -159,6 +160,13 @@ async def payload_of(value: Any) -> Payload:
     if isinstance(result, Payload):
         return result
     raise result if isinstance(result, BaseException) else no_stream(result)
+
+
+async def complete(encoded: Encoded) -> Payload:
+    """The payload of a value with all that stands beside its pickle; on the loop that runs gRPC."""
+    if encoded.loose:
+        encoded = encoded.kept(await keep_aside(encoded.loose))
+    return encoded.with_payloads([await payload_of(value) for value in encoded.attached])
 
 
 def value_of(value: Any, timeout_s: float | None = None) -> Any:

@@ -7,7 +7,7 @@ How the public doors are answered stands in ``http_answer`` and ``door_answer``;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
@@ -32,7 +32,9 @@ from mesh.payload import (
     encode_error,
     encode_result,
 )
-from mesh.response import ATTACHABLES, payload_of
+from mesh.response import ATTACHABLES, complete, payload_of
+from mesh.segments.buffer import Buffer
+from mesh.segments.copying import keep
 from sidecar import door_call
 from sidecar.arriving_body import ArrivingBody
 from sidecar.door_answer import answer_door
@@ -118,6 +120,8 @@ class Work:
                     self._items_of_turn(result).step()
                     return
                 encoded = encode_result(result, ATTACHABLES)
+                if encoded.loose:
+                    encoded = encoded.kept(keep(encoded.loose))  # on the turn: the next method may change them
                 if not encoded.attached:
                     to_loop(self.reply, encoded.with_payloads(()))
                     return
@@ -150,7 +154,11 @@ class Work:
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:
             return door_call.read_arguments(self.method, self._payload.body), {}
-        args, kwargs = decode(self._payload)
+        payload = self._payload
+        self._payload = Payload(
+            payload.encoding, b""
+        )  # memory of the arguments is free when the method lets go of them
+        args, kwargs = decode(payload)
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:
@@ -167,8 +175,7 @@ class Work:
             await items.send()
             self.yielded(None)
         else:
-            encoded = encode_result(result, ATTACHABLES)
-            self.reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+            self.reply(await complete(encode_result(result, ATTACHABLES)))
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
         """From now on the call ends when the generator does; on a turn or on the loop."""
@@ -200,12 +207,12 @@ class Work:
             self._writable = asyncio.Event()
             await self._writable.wait()
         self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
-        self.session.send_item(self.call_id, encoding, body)
+        self.session.send_item(self.call_id, Payload(encoding, body))
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
-            self.session.reply(self.call_id, payload.encoding, payload.body)
+            self.session.reply(self.call_id, payload)
             self._over()
 
     def _fail(self, error: BaseException) -> None:
@@ -245,7 +252,7 @@ class Work:
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
         if self._items is not None:
             self._items.put(body)
 
