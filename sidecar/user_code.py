@@ -13,9 +13,11 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import cloudpickle
+from starlette.requests import HTTPConnection, Request
+from starlette.websockets import WebSocket
 
 from mesh.config import DeploymentSpec, Method, MethodKind, Runtime
 from mesh.target import load_target
@@ -39,6 +41,8 @@ class BoundMethod:
     function: Callable[..., Any]
     kind: MethodKind
     without_parameters: bool
+    takes_websocket: bool = False
+    takes_only_websocket: bool = False
 
     @property
     def runs_on_loop(self) -> bool:
@@ -87,7 +91,19 @@ class UserCode:
 def _bind(built: Any, method: Method) -> BoundMethod:
     is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
     function = built if is_plain_function else getattr(built, method.name)
-    return BoundMethod(function, method.kind, method.without_parameters)
+    takes = _connections_taken(function) if method.name == "__call__" and method.kind is MethodKind.ASYNC_DEF else set()
+    return BoundMethod(function, method.kind, method.without_parameters, WebSocket in takes, takes == {WebSocket})
+
+
+def _connections_taken(function: Callable[..., Any]) -> set[type]:
+    """What the annotation of the first parameter says that may be passed: a Request, a WebSocket, or either."""
+    try:
+        first = next(iter(inspect.signature(function).parameters), "")
+        annotation = get_type_hints(function).get(first)
+    except Exception:  # an annotation that cannot be looked up, or a callable of C: taken as none
+        return set()
+    kinds = [k for k in get_args(annotation) or (annotation,) if isinstance(k, type) and issubclass(k, HTTPConnection)]
+    return {taken for taken in (Request, WebSocket) if any(issubclass(taken, kind) for kind in kinds)}
 
 
 def enter_runtime(runtime: Runtime) -> None:

@@ -27,6 +27,7 @@ from mesh.payload import (
     DOOR_CALL,
     HTTP_REQUEST,
     HTTP_RESPONSE,
+    WEBSOCKET,
     Payload,
     decode,
     encode_error,
@@ -39,6 +40,7 @@ from sidecar.door_answer import answer_door
 from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
+from sidecar.websocket_call import serve_websocket
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
@@ -82,7 +84,7 @@ class Work:
 
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
-        if self.method.runs_on_loop:
+        if self.method.runs_on_loop or self._payload.encoding == WEBSOCKET:
             self.task = self.session.loop.create_task(self._run_on_loop())
         else:
             self.session.turns.submit(partial(copy_context().run, self._run_on_turn))
@@ -93,6 +95,10 @@ class Work:
         self._claim.acquire()
         current.set(self.context)
         try:
+            if self._payload.encoding == WEBSOCKET:
+                assert self._items is not None
+                await serve_websocket(self, self._payload.body, self._items)
+                return
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
             if hasattr(result, "__await__"):
@@ -146,6 +152,8 @@ class Work:
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
+            if self.method.takes_only_websocket:
+                raise HTTPException(426, "this path speaks WebSocket only\n", {"upgrade": "websocket"})
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:

@@ -17,6 +17,8 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_BYTES: _ClassVar[Encoding]
     ENCODING_DOOR_CALL: _ClassVar[Encoding]
     ENCODING_DOOR_ANSWER: _ClassVar[Encoding]
+    ENCODING_WEBSOCKET: _ClassVar[Encoding]
+    ENCODING_WEBSOCKET_MESSAGE: _ClassVar[Encoding]
 
 class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -35,6 +37,8 @@ ENCODING_HTTP_RESPONSE: Encoding
 ENCODING_BYTES: Encoding
 ENCODING_DOOR_CALL: Encoding
 ENCODING_DOOR_ANSWER: Encoding
+ENCODING_WEBSOCKET: Encoding
+ENCODING_WEBSOCKET_MESSAGE: Encoding
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_USER: ErrorKind
 ERROR_KIND_DEADLINE: ErrorKind
