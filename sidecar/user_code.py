@@ -17,8 +17,10 @@ from typing import Any, get_args, get_type_hints
 
 import cloudpickle
 from starlette.requests import HTTPConnection, Request
+from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
+from mesh.asgi import open_application
 from mesh.config import DeploymentSpec, Method, MethodKind, Runtime
 from mesh.target import load_target
 
@@ -57,6 +59,9 @@ class UserCode:
         self._spec = spec
         self._blobs = Path(blob_directory)
         self._methods: dict[str, BoundMethod] = {}
+        self.application: ASGIApp | None = None
+        """The ASGI application of an object with an ingress."""
+        self.application_state: dict[str, Any] = {}
 
     def build(self) -> None:
         """Find the target and construct it. Raises :class:`ConstructionFailed` with the user's traceback."""
@@ -67,6 +72,7 @@ class UserCode:
                 cloudpickle.loads(self._read_blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
             )
             built = target(*args, **kwargs) if inspect.isclass(target) else target
+            self.application = open_application(built, self.application_state)
         except BaseException as error:
             raise ConstructionFailed(error) from error
         self._methods = {method.name: _bind(built, method) for method in self._spec.methods}
@@ -86,6 +92,7 @@ class UserCode:
     def close(self) -> None:
         """Let the user's object go, and with it run its ``__del__`` if it has one."""
         self._methods = {}
+        self.application = None
 
 
 def _bind(built: Any, method: Method) -> BoundMethod:
