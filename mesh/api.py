@@ -1,38 +1,30 @@
 """The public functions: start a mesh, run a graph on it, look at it, end it.
 
 One process owns at most one mesh. What it runs ends with it, by whatever way it ends.
+
+Functions import what they need when they are called, after the engine has been booted: the two take equally long, and
+go on at the same time.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import cloudpickle
+from mesh import context
+from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
 
-from mesh import connect, context, rollout
-from mesh.application_status import ApplicationStatus, MeshStatus
-from mesh.config import Application, Runtime
-from mesh.connect import Connection
-from mesh.dag.build import build
-from mesh.dag.execute import Plan
-from mesh.dag.nodes import DeploymentNode
-from mesh.drivers import GraphHandle
-from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
-from mesh.engine.places import LivingMesh, living
-from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupportedYet
-from mesh.handle import DeploymentHandle
-from mesh.loops import LoopThread
-from mesh.reachable import wait_reachable, wait_serving
-from mesh.response import value_of
-from mesh.target import encode_target
-
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from mesh.application_status import MeshStatus
+    from mesh.dag.nodes import DeploymentNode
+    from mesh.engine.owner import BootedEngine
+    from mesh.engine.places import LivingMesh
+    from mesh.handle import DeploymentHandle
+    from mesh.owned_mesh import OwnedMesh
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +69,9 @@ def start(
     """
     if detached:
         raise NotSupportedYet("start(detached=True) is not supported yet: a mesh ends with the script that started it")
-    if os.environ.get("MESH_ADDRESS"):
-        raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
-    if http_options is not None and not isinstance(http_options, HTTPOptions):
-        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
-    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
-        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
-    global _owned
-    with _lock:
-        if _owned is not None and _owned.engine.alive:
-            for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
-                if wished is not None and wished != present:
-                    raise ConfigError(
-                        f"this process runs a mesh with {present} already; "
-                        f"call mesh.shutdown() before starting one with {wished}"
-                    )
-            return
-        _refuse_in_replica()
-        http_options = http_options or HTTPOptions()
-        _owned = _OwnedMesh(http_options, grpc_options or GRPCOptions(port=9000 if http_options.port else 0))
+    _check_options(http_options, grpc_options)
+    with _engine_booting() as booted:
+        _start(http_options, grpc_options, booted)
 
 
 def run(
@@ -117,20 +93,13 @@ def run(
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run.
     """
     _refuse_in_replica()
-    application = _build(node, name, route_prefix)  # what cannot be run starts nothing
-    start(http_options=http_options, grpc_options=grpc_options)
-    mesh = _own()
-    connection = mesh.connection
-    is_new = not _has_application(connection, name)
-    revision = connection.run(connection.client.apply(application))
-    try:
-        mesh.wait(rollout.wait_running(connection.client, name, revision, _show))
-        mesh.wait_reachable(application)
-    except DeployFailed:
-        if is_new:
-            delete(name)
-        raise
-    handle = DeploymentHandle(name, application.spec.driver, run_directory=connection.run_directory)
+    _check_options(http_options, grpc_options)
+    with _engine_booting() as booted:
+        from mesh.application import application_of
+
+        application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
+        mesh = _start(http_options, grpc_options, booted)
+    handle = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -140,6 +109,9 @@ def run(
 
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
+    from mesh import connect
+    from mesh.application_status import ApplicationStatus, MeshStatus
+
     mesh = _owned_or_living()
     connection = connect.connection_to(mesh.run_directory)
     status_now = connection.run(connection.client.status())
@@ -158,10 +130,7 @@ def delete(name: str) -> None:
 
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name.
     """
-    mesh = _own()
-    client = mesh.connection.client
-    revision = mesh.connection.run(client.delete(name))
-    mesh.wait(rollout.wait_deleted(client, name, revision, _show))
+    _own().delete(name)
 
 
 def shutdown(*, drain: bool = True) -> None:
@@ -179,6 +148,8 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     Waits at most ``timeout_s`` seconds. In a ``def`` method of a deployment it gives the turn away while it waits; in
     an ``async def`` it raises RuntimeError: write ``await ref``.
     """
+    from mesh.response import value_of
+
     return value_of(ref, timeout_s)
 
 
@@ -202,104 +173,67 @@ def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
     raise NotSupportedYet("@mesh.multiplexed is not supported yet")
 
 
-class _OwnedMesh:
-    """The mesh that this process started."""
-
-    def __init__(self, http_options: HTTPOptions, grpc_options: GRPCOptions) -> None:
-        self.http_options = http_options
-        self.grpc_options = grpc_options
-        self.engine: EngineProcess = start_engine(
-            EngineOptions(
-                host=http_options.host,
-                port=http_options.port,
-                grpc_host=grpc_options.host,
-                grpc_port=grpc_options.port,
-            )
-        )
-        self.connection = connect.connection_to(self.engine.run_directory)
-        connect.use(self.connection)
-
-    @property
-    def living(self) -> LivingMesh:
-        engine = self.engine
-        return LivingMesh(
-            pid=os.getpid(),
-            script=sys.argv[0],
-            host=self.http_options.host,
-            port=engine.port,
-            run_directory=engine.run_directory,
-            version="",
-            engine_pid=engine.pid,
-            grpc_host=self.grpc_options.host,
-            grpc_port=engine.grpc_port,
-        )
-
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result, or an error as soon as the engine has ended."""
-        future = self._thread.start(coroutine)
-        while True:
-            try:
-                return future.result(0.5)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if not self.engine.alive:
-                    future.cancel()
-                    raise MeshUnavailable("the engine of the mesh has ended") from None
-            except BaseException:
-                future.cancel()
-                raise
-
-    def wait_reachable(self, application: Application) -> None:
-        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
-        prefix, driver = application.spec.route_prefix, application.spec.driver
-        host, port = self.http_options.host, self.engine.port
-        if prefix and port and not self.wait(wait_reachable(host, port, prefix, driver)):
-            _show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
-        host, port = self.grpc_options.host, self.engine.grpc_port
-        if port and not self.wait(wait_serving(host, port, application.spec.name)):
-            _show(f"{application.spec.name} runs, but the door at port {port} does not serve it yet")
-
-    @property
-    def _thread(self) -> LoopThread:
-        assert self.connection.loop_thread is not None
-        return self.connection.loop_thread
-
-    def wait_for_interrupt(self) -> None:
-        """Until Ctrl-C. Raises :class:`mesh.errors.MeshUnavailable` when the engine ends before."""
-        self.say_nothing_at_exit()
-        try:
-            self.engine.wait()
-        except KeyboardInterrupt:
-            return
-        raise MeshUnavailable(f"the engine (pid {self.engine.pid}) has ended, and all that it ran with it")
-
-    def say_at_exit(self) -> None:
-        """The user has deployed something that a script's end takes away."""
-        self.say_nothing_at_exit()
-        atexit.register(self._say_stopped)
-
-    def say_nothing_at_exit(self) -> None:
-        atexit.unregister(self._say_stopped)
-
-    def _say_stopped(self) -> None:
-        if self.engine.alive:
-            _show(
-                "the script has ended, and its deployments with it; "
-                "to keep them, run with blocking=True, or with `meshctl run module:node`"
-            )
-
-    def close(self, drain: bool) -> None:
-        self.say_nothing_at_exit()
-        connect.disconnect(self.connection)
-        self.engine.stop(drain)
-
-
-_owned: _OwnedMesh | None = None
+_owned: OwnedMesh | None = None
 _lock = threading.RLock()
 
 
-def _own() -> _OwnedMesh:
+def _check_options(http_options: object, grpc_options: object) -> None:
+    if os.environ.get("MESH_ADDRESS"):
+        raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
+    if http_options is not None and not isinstance(http_options, HTTPOptions):
+        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
+    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
+        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
+
+
+@contextmanager
+def _engine_booting() -> Iterator[BootedEngine | None]:
+    """An engine that comes up meanwhile and has no orders yet; None where this process has a mesh already."""
+    if _owned is not None and _owned.engine.alive:
+        yield None
+        return
+    _refuse_in_replica()
+    booted = _boot_engine()
+    try:
+        from mesh import application, owned_mesh  # noqa: F401 - now, while the engine does the same
+
+        yield booted
+    finally:
+        booted.dismiss()
+
+
+def _boot_engine() -> BootedEngine:
+    try:
+        from mesh.engine.owner import boot_engine
+    except ModuleNotFoundError as error:
+        raise MeshUnavailable(
+            f"a mesh needs Linux, and this system has no {error.name}: on Windows, use WSL; "
+            "binding and drawing graphs work everywhere"
+        ) from error
+    return boot_engine()
+
+
+def _start(
+    http_options: HTTPOptions | None, grpc_options: GRPCOptions | None, booted: BootedEngine | None
+) -> OwnedMesh:
+    from mesh.owned_mesh import OwnedMesh
+
+    global _owned
+    with _lock:
+        if _owned is None or not _owned.engine.alive:
+            http_options = http_options or HTTPOptions()
+            grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
+            _owned = OwnedMesh(http_options, grpc_options, booted or _boot_engine())
+        for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
+            if wished is not None and wished != present:
+                raise ConfigError(
+                    f"this process runs a mesh with {present} already; "
+                    f"call mesh.shutdown() before starting one with {wished}"
+                )
+        return _owned
+
+
+def _own() -> OwnedMesh:
     if _owned is None or not _owned.engine.alive:
         raise MeshUnavailable("this process has no mesh: call mesh.run or mesh.start first")
     return _owned
@@ -308,6 +242,8 @@ def _own() -> _OwnedMesh:
 def _owned_or_living() -> LivingMesh:
     if _owned is not None:
         return _own().living
+    from mesh.engine.places import living
+
     meshes = living()
     if not meshes:
         raise MeshUnavailable("no mesh is running: start one with mesh.run or `meshctl run module:node`")
@@ -326,36 +262,3 @@ def _refuse_in_replica() -> None:
         f"mesh.run and mesh.start were called inside replica {replica.replica_id}, perhaps because its module calls "
         'them when it is imported: put them under `if __name__ == "__main__":`'
     )
-
-
-def _build(node: DeploymentNode, name: str, route_prefix: str | None) -> Application:
-    return build(
-        node,
-        name=name,
-        route_prefix=route_prefix,
-        runtime=Runtime(sys.executable, tuple(sys.path), os.getcwd()),
-        dump=cloudpickle.dumps,
-        encode_target=encode_target,
-        make_handle=_handle_inside,
-        make_graph=lambda plan: _graph_inside(name, plan),
-    )
-
-
-def _handle_inside(application: str, deployment: str) -> DeploymentHandle:
-    """A handle that calls on the mesh of whatever process it arrives in, so that its pickle is always the same."""
-    return DeploymentHandle(application, deployment, run_directory="")
-
-
-def _graph_inside(application: str, plan: Plan) -> GraphHandle:
-    return GraphHandle(plan, {name: _handle_inside(application, name) for name in plan.deployments})
-
-
-def _has_application(connection: Connection, name: str) -> bool:
-    status_now = connection.run(connection.client.status())
-    return any(application.name == name for application in status_now.applications)
-
-
-def _show(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"mesh: {text}\n")
-        sys.stderr.flush()
