@@ -181,11 +181,6 @@ def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
     raise NotSupportedYet("@mesh.multiplexed is not supported yet")
 
 
-def ingress(app: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
-
-
 _owned: OwnedMesh | None = None
 _lock = threading.RLock()
 
