@@ -26,6 +26,7 @@ from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
 from mesh.router.endpoints import Endpoint
 from mesh.router.router import Router
+from mesh.segments.copying import process_pool
 from mesh.token import metadata
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Connection:
     """One process' end of a mesh. Made on the loop that is to run its gRPC; closed with :meth:`close`."""
 
     def __init__(self, run_directory: str, token: str, thread: LoopThread | None = None) -> None:
+        process_pool()  # what is wrong with its bound is said here, not in the middle of a call
         self.run_directory = run_directory
         self.loop = asyncio.get_running_loop()
         self.loop_thread = thread

@@ -1,8 +1,9 @@
-"""The arguments of a call that are the results of other calls, or requests still to be read: waited for, then sent."""
+"""Arguments that are not at hand yet: results of other calls, requests to be read, large buffers to be copied."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from mesh import errors
@@ -14,6 +15,8 @@ from mesh.response import payload_of
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream
+from mesh.segments.buffer import Buffer
+from mesh.segments.copying import keep_aside
 
 
 class Gathering:
@@ -26,9 +29,12 @@ class Gathering:
         self._call = call
         self._encoded = encoded
         self._payloads: list[Payload] = [Payload(0, b"")] * len(encoded.attached)
-        self._left = len(encoded.attached)
+        self._left = len(encoded.attached) + bool(encoded.loose)
 
     def start(self, _: None) -> None:
+        if self._encoded.loose:
+            copying = keep_aside(self._encoded.loose, lambda: self._call.is_over)
+            self._connection.loop.create_task(copying).add_done_callback(self._copied)
         for number, value in enumerate(self._encoded.attached):
             outcome = getattr(value, "outcome", None)
             if isinstance(outcome, Outcome):
@@ -36,6 +42,15 @@ class Gathering:
             else:
                 reading = self._connection.loop.create_task(payload_of(value))
                 reading.add_done_callback(lambda task, n=number: self._read(n, task))  # type: ignore[misc]
+
+    def _copied(self, task: asyncio.Task[Sequence[Buffer]]) -> None:
+        if task.cancelled():
+            self._call.end(errors.RequestCancelled("the copying of its arguments was cancelled"))
+        elif (error := task.exception()) is not None:
+            self._call.end(error)  # unless it is over already, which stops the copying
+        else:
+            self._encoded = self._encoded.kept(task.result())
+            self._one_less()
 
     def _on_loop(self, number: int, result: Result) -> None:
         self._connection.on_loop(self._arrived, (number, result))
@@ -54,8 +69,11 @@ class Gathering:
             self._call.end(result)
             return
         self._payloads[number] = result
+        self._one_less()
+
+    def _one_less(self) -> None:
         self._left -= 1
-        if self._left == 0:
+        if self._left == 0 and not self._call.is_over:
             try:
                 self._call.payload = self._encoded.with_payloads(self._payloads)
             except errors.PayloadTooLarge as error:

@@ -28,6 +28,7 @@ from mesh.response import ATTACHABLES, DeploymentResponse, Ref
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call, Ending
 from mesh.router.router import Router
+from mesh.segments.copying import keep
 from mesh.type_variables import P, R, T_co
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class DeploymentHandle(Generic[T_co]):
     ``handle.method`` is a handle that calls that method; the handle itself calls ``__call__``. ``run_directory`` says
     which mesh is meant: by default that of the process which pickles it, "" always that of the process which calls.
 
-    ``DeploymentHandle[Model]`` tells type checkers what is called: see docs/decisions/012-types.md for what they make
+    ``DeploymentHandle[Model]`` tells type checkers what is called: see docs/decisions/020-types.md for what they make
     of it. A handle of one method is a ``DeploymentHandle[Callable[[int], float]]``.
     """
 
@@ -263,7 +264,9 @@ class DeploymentHandle(Generic[T_co]):
     def _start(self, connection: Connection, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             encoded = encode_call(args, kwargs, ATTACHABLES)
-            if encoded.attached:
+            if encoded.loose and asyncio._get_running_loop() is None:
+                encoded = encoded.kept(keep(encoded.loose))  # the caller may change them when this returns
+            if encoded.attached or encoded.loose:
                 for value in encoded.attached:
                     if isinstance(value, HTTPConnection):
                         claim_request(value)
@@ -272,7 +275,7 @@ class DeploymentHandle(Generic[T_co]):
         except BaseException as error:
             call.end(error)
             raise
-        call.payload = Payload(PICKLE, encoded.body)
+        call.payload = Payload(PICKLE, encoded.body, encoded.buffers)
         connection.submit(call)
 
     def _check_method(self) -> None:

@@ -12,8 +12,9 @@ from starlette.requests import HTTPConnection, Request
 from mesh import connect, errors
 from mesh.http import request_payload
 from mesh.outcome import Outcome, ResultFuture
-from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached, misplaced_stream
+from mesh.payload import HTTP_REQUEST, Attachable, Encoded, Payload, attach, attached, misplaced_stream
 from mesh.response_generator import DeploymentResponseGenerator
+from mesh.segments.copying import keep_aside
 from mesh.type_variables import R_co
 from mesh.waiting import wait_on_loop
 
@@ -201,6 +202,13 @@ async def passed_on_as(value: Any) -> Payload | DeploymentResponseGenerator[Any]
     if isinstance(result, BaseException):
         raise result
     return result if isinstance(result, Payload) else value.generator()
+
+
+async def complete(encoded: Encoded) -> Payload:
+    """The payload of a value with all that stands beside its pickle; on the loop that runs gRPC."""
+    if encoded.loose:
+        encoded = encoded.kept(await keep_aside(encoded.loose))
+    return encoded.with_payloads([await payload_of(value) for value in encoded.attached])
 
 
 def value_of(value: Any, timeout_s: float | None = None) -> Any:

@@ -203,7 +203,7 @@ class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
 
     def _count(self, item: Payload) -> None:
         self._unpaid_items += 1
-        self._unpaid_bytes += len(item.body)
+        self._unpaid_bytes += item.size_bytes
         if self._unpaid_bytes + self._unpaid_items * _EMPTY >= _TOLD_AT_ONCE:
             assert self._stream is not None
             self.outcome.connection.on_loop(self._stream.taken, self._unpaid())

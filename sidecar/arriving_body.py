@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from mesh.segments.buffer import Buffer
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
@@ -21,7 +24,7 @@ class ArrivingBody:
         self._is_asked = False
         self._changed = asyncio.Event()
 
-    def put(self, encoding: int, body: bytes) -> None:
+    def put(self, encoding: int, body: bytes, buffers: Sequence[Buffer]) -> None:
         """An item has come."""
         self._items.append(body)
         self._changed.set()

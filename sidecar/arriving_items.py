@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mesh import connect, errors
 from mesh.outcome import Outcome
 from mesh.payload import ERROR, Payload, decode_error
 from mesh.router.item_stream import ItemStream
+from mesh.segments.buffer import Buffer
 from mesh.v1.payload_pb2 import ErrorDetail
 
 if TYPE_CHECKING:
@@ -39,12 +41,12 @@ class ArrivingItems:
 
     # What the work says.
 
-    def put(self, encoding: int, body: bytes) -> None:
+    def put(self, encoding: int, body: bytes, buffers: Sequence[Buffer]) -> None:
         """An item has come, or what the stream ended with."""
         if encoding == ERROR:
             self._stream.close(decode_error(ErrorDetail.FromString(body)))
         else:
-            self._stream.put(Payload(encoding, body))
+            self._stream.put(Payload(encoding, body, buffers))
 
     def close(self) -> None:
         """No further item comes."""

@@ -7,7 +7,7 @@ How the public doors are answered stands in ``http_answer`` and ``door_answer``;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
@@ -34,8 +34,10 @@ from mesh.payload import (
     encode_error,
     encode_result,
 )
-from mesh.response import ATTACHABLES, passed_on_as, payload_of
+from mesh.response import ATTACHABLES, complete, passed_on_as
 from mesh.response_generator import DeploymentResponseGenerator
+from mesh.segments.buffer import Buffer
+from mesh.segments.copying import keep
 from sidecar import door_call
 from sidecar.arriving_body import ArrivingBody
 from sidecar.arriving_items import ArrivingItems
@@ -124,6 +126,8 @@ class Work:
                     self._items_of_turn(result).step()
                     return
                 encoded = encode_result(result, ATTACHABLES)
+                if encoded.loose:
+                    encoded = encoded.kept(keep(encoded.loose))  # on the turn: the next method may change them
                 if not encoded.attached:
                     to_loop(self.reply, encoded.with_payloads(()))
                     return
@@ -159,7 +163,11 @@ class Work:
             return door_call.read_arguments(self.method, self._payload.body), {}
         if isinstance(self._items, ArrivingItems):
             arriving.set(self._items.outcome())
-        args, kwargs = decode(self._payload)
+        payload = self._payload
+        self._payload = Payload(
+            payload.encoding, b""
+        )  # memory of the arguments is free when the method lets go of them
+        args, kwargs = decode(payload)
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:
@@ -176,8 +184,7 @@ class Work:
             await items.send()
             self.yielded(None)
         else:
-            encoded = encode_result(result, ATTACHABLES)
-            self.reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+            self.reply(await complete(encode_result(result, ATTACHABLES)))
 
     async def _pass_on(self, result: Payload | DeploymentResponseGenerator[Any]) -> None:
         """Answer with the result of another call, undecoded; with its items as they come when it is a stream."""
@@ -186,7 +193,7 @@ class Work:
             return
         async with aclosing(result.give()) as items:
             async for payload in items:
-                await self.send(payload.encoding, payload.body)
+                await self.send(*payload)
         self.yielded(None)
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
@@ -210,7 +217,7 @@ class Work:
             self.end_items()
             self._over()
 
-    async def send(self, encoding: int, body: bytes) -> None:
+    async def send(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         """Send an item; wait first while the caller has not taken enough of those before."""
         end = self.session.end
         while not end.writable(self.call_id):
@@ -219,12 +226,12 @@ class Work:
             self._writable = asyncio.Event()
             await self._writable.wait()
         self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
-        self.session.send_item(self.call_id, encoding, body)
+        self.session.send_item(self.call_id, Payload(encoding, body, buffers))
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
-            self.session.reply(self.call_id, payload.encoding, payload.body)
+            self.session.reply(self.call_id, payload)
             self._over()
 
     def _fail(self, error: BaseException) -> None:
@@ -268,9 +275,9 @@ class Work:
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
         if self._items is not None:
-            self._items.put(encoding, body)
+            self._items.put(encoding, body, buffers)
 
     def half_closed(self) -> None:
         if self._items is not None:

@@ -99,7 +99,7 @@ class ItemStream:
             waiter = asyncio.get_running_loop().create_future()
             self.when_changed(lambda waiter=waiter: waiter.done() or waiter.set_result(None))  # type: ignore[misc]
             await waiter
-        self.taken((1, len(item.body)))
+        self.taken((1, item.size_bytes))
         return item
 
     def cancel(self) -> None:
