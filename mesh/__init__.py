@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         delete,
         get,
         get_deployment,
-        ingress,
         list_deployments,
         multiplexed,
         run,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         start,
         status,
     )
+    from mesh.asgi import ingress
     from mesh.context import get_replica_context
     from mesh.deployments import Deployment, deployment
     from mesh.errors import (
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mesh.api": (
-        "GRPCOptions HTTPOptions batch delete get get_deployment ingress list_deployments multiplexed run shutdown "
-        "start status"
+        "GRPCOptions HTTPOptions batch delete get get_deployment list_deployments multiplexed run shutdown start status"
     ),
+    "mesh.asgi": "ingress",
     "mesh.context": "get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from mesh import context
 from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mesh.engine.places import LivingMesh
     from mesh.handle import DeploymentHandle
     from mesh.owned_mesh import OwnedMesh
+    from mesh.response import DeploymentResponse, Ref
+    from mesh.type_variables import T
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +77,14 @@ def start(
 
 
 def run(
-    node: DeploymentNode,
+    node: DeploymentNode[T],
     *,
     name: str = "default",
     route_prefix: str | None = "/",
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
-) -> DeploymentHandle:
+) -> DeploymentHandle[T]:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
@@ -99,7 +101,7 @@ def run(
 
         application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
         mesh = _start(http_options, grpc_options, booted)
-    handle = mesh.deploy(application)
+    handle: DeploymentHandle[T] = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -142,6 +144,12 @@ def shutdown(*, drain: bool = True) -> None:
         mesh.close(drain)
 
 
+@overload
+def get(ref: DeploymentResponse[T] | Ref[T], timeout_s: float | None = None) -> T: ...
+@overload
+def get(ref: list[DeploymentResponse[T]] | list[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
+@overload
+def get(ref: Any, timeout_s: float | None = None) -> Any: ...
 def get(ref: Any, timeout_s: float | None = None) -> Any:
     """The value of a ref or a response; of a list of them, nested too, a list of values; anything else is itself.
 
@@ -171,11 +179,6 @@ def batch(*args: Any, **kwargs: Any) -> NoReturn:
 def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
     """Not in this version."""
     raise NotSupportedYet("@mesh.multiplexed is not supported yet")
-
-
-def ingress(app: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
 
 
 _owned: OwnedMesh | None = None

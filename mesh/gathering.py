@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from mesh import errors
 from mesh.connect import Connection
-from mesh.outcome import Outcome, Result, no_stream
+from mesh.outcome import Outcome, Result
+from mesh.passed_stream import items_to_send, stands_for_items
 from mesh.payload import Encoded, Payload
 from mesh.response import payload_of
+from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
+from mesh.router.item_stream import ItemStream
 from mesh.segments.buffer import Buffer
 from mesh.segments.copying import keep_aside
 
@@ -59,8 +63,10 @@ class Gathering:
 
     def _arrived(self, arrival: tuple[int, Result]) -> None:
         number, result = arrival
-        if not isinstance(result, Payload):
-            self._call.end(result if isinstance(result, BaseException) else no_stream(result))
+        if isinstance(result, ItemStream):
+            result = self._begin_stream(self._encoded.attached[number])
+        if isinstance(result, BaseException):
+            self._call.end(result)
             return
         self._payloads[number] = result
         self._one_less()
@@ -74,3 +80,17 @@ class Gathering:
                 self._call.end(error)
             else:
                 self._connection.submit(self._call)
+
+    def _begin_stream(self, value: Any) -> Payload | errors.PayloadError:
+        """Have the items of a stream follow the arguments, and give what stands for it among them."""
+        stream = value if isinstance(value, DeploymentResponseGenerator) else value.generator()
+        if self._call.items is not None:
+            return errors.PayloadError(
+                f"two streams are arguments of one call of {self._call.router.name}.{self._call.method}, which can "
+                "take one: read one of them and pass its items, or make a call for each"
+            )
+        try:
+            self._call.items = items_to_send(stream.give())
+        except errors.PayloadError as error:
+            return error
+        return stands_for_items()

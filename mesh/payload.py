@@ -27,6 +27,10 @@ HTTP_RESPONSE: int = pb.ENCODING_HTTP_RESPONSE
 BYTES: int = pb.ENCODING_BYTES
 DOOR_CALL: int = pb.ENCODING_DOOR_CALL
 DOOR_ANSWER: int = pb.ENCODING_DOOR_ANSWER
+ITEMS: int = pb.ENCODING_ITEMS
+ERROR: int = pb.ENCODING_ERROR
+WEBSOCKET: int = pb.ENCODING_WEBSOCKET
+WEBSOCKET_MESSAGE: int = pb.ENCODING_WEBSOCKET_MESSAGE
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 """The largest payload of one call or result, with everything that stands beside its pickle."""
@@ -68,15 +72,16 @@ class Attachable:
 
 
 class AttachableItems(Attachable):
-    """Items that come one after the other. They cannot stand yet where a value has to be."""
+    """Items that come one after the other. They cannot stand where a value has to be."""
 
     __slots__ = ()
 
 
-def refuse_items() -> errors.NotSupportedYet:
+def misplaced_stream() -> errors.PayloadError:
     """The error for a stream where a value has to be."""
-    return errors.NotSupportedYet(
-        "a stream cannot be passed on yet, neither as an argument nor as a result: read its items and yield them"
+    return errors.PayloadError(
+        "a stream cannot be a part of a result, of an item or of another value: return the stream itself, "
+        "or read its items"
     )
 
 

@@ -142,8 +142,8 @@ class ReplicaSession:
         self.end.give_credit(call_id, WINDOW)
         self.wake()
 
-    def consumed(self, call_id: int, size_bytes: int) -> None:
-        if self.end.consumed(call_id, size_bytes):
+    def consumed(self, call_id: int, size_bytes: int, items: int = 1) -> None:
+        if self.end.consumed(call_id, size_bytes, items):
             self.wake()
 
     def left(self, call_id: int) -> None:

@@ -6,7 +6,7 @@ A call lives on the loop that runs gRPC. Whoever made it is told through its :cl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -170,6 +170,9 @@ class Call:
                 self.session.half_close(self.call_id)
         except Exception as error:
             self.cancel(error)
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
 
     async def _wait_credit(self) -> None:
         assert self._credit is not None
