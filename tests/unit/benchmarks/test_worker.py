@@ -1,6 +1,6 @@
 """A benchmark that fails says why, and is over.
 
-The worker is started from a process of its own: the one that multiprocessing leaves beside it would stay with the tests.
+The worker is started from a process of its own: what multiprocessing leaves beside that would stay with the tests.
 """
 
 from __future__ import annotations
