@@ -20,7 +20,6 @@ class RequestHead(NamedTuple):
     timeout: bytes | None
     content_length: int
     has_body: bool
-    wants_websocket: bool
 
     def timeout_s(self, configured_s: float | None) -> float | None:
         """Seconds until the request is given up: ``X-Request-Timeout-Seconds`` shortens what is configured.
@@ -42,7 +41,7 @@ def read_head(scope: Scope) -> RequestHead:
     """The head of the request of an ASGI scope. An id or a trace context that is malformed counts as absent."""
     headers = {name: value for name, value in scope["headers"] if name in _NAMES}
     if not headers:
-        return RequestHead(new_request_id(), "", None, 0, False, False)
+        return RequestHead(new_request_id(), "", None, 0, False)
     request_id = headers.get(b"x-request-id", b"")
     traceparent = headers.get(b"traceparent", b"")
     length = headers.get(b"content-length", b"")
@@ -52,7 +51,6 @@ def read_head(scope: Scope) -> RequestHead:
         timeout=headers.get(b"x-request-timeout-seconds"),
         content_length=int(length) if length.isdigit() else 0,
         has_body=bool(length) or b"transfer-encoding" in headers,
-        wants_websocket=headers.get(b"upgrade", b"").lower() == b"websocket",
     )
 
 
@@ -63,7 +61,6 @@ _NAMES: Final = frozenset(
         b"traceparent",
         b"content-length",
         b"transfer-encoding",
-        b"upgrade",
     )
 )
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         delete,
         get,
         get_deployment,
-        ingress,
         list_deployments,
         multiplexed,
         run,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         start,
         status,
     )
+    from mesh.asgi import ingress
     from mesh.context import get_replica_context
     from mesh.deployments import Deployment, deployment
     from mesh.errors import (
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from mesh.listen_options import GRPCOptions, HTTPOptions
 
 _HOMES = {
-    "mesh.api": ("batch delete get get_deployment ingress list_deployments multiplexed run shutdown start status"),
+    "mesh.api": "batch delete get get_deployment list_deployments multiplexed run shutdown start status",
+    "mesh.asgi": "ingress",
     "mesh.context": "get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (

@@ -123,11 +123,14 @@ def get_deployment(name: str, application: str | None = None) -> Deployment[Any]
 def delete(name: str) -> None:
     """Take an application away and wait until its replicas have ended what they had begun.
 
-    Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name.
+    Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name, and
+    :class:`mesh.errors.MeshUnavailable` when the only mesh is another script's.
     """
     from mesh import deploying
 
-    deploying.delete(meshes.to_ask(), name)
+    mesh = meshes.to_ask()
+    mesh.check_may_deploy()
+    deploying.delete(mesh, name)
 
 
 def shutdown(*, drain: bool = True, keep: bool = False) -> None:
@@ -164,11 +167,6 @@ def batch(*args: Any, **kwargs: Any) -> NoReturn:
 def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
     """Not in this version."""
     raise NotSupportedYet("@mesh.multiplexed is not supported yet")
-
-
-def ingress(app: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
 
 
 def _check_options(http_options: object, grpc_options: object) -> None:

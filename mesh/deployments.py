@@ -145,6 +145,7 @@ class Deployment(Generic[D]):
         from mesh import deploying, meshes
 
         mesh = meshes.to_ask()
+        mesh.check_may_deploy()
         application, name = deploying.locate(mesh, self)
         if others := [one.name for one in application.deployments if one.name != name]:
             raise ConfigError(

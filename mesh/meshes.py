@@ -194,7 +194,8 @@ def _check_same(
     wished = [options for options in (http_options, grpc_options) if options and not _listens_at(mesh.living, options)]
     if wished:
         raise ConfigError(
-            f"this process uses the {mesh.living} already; call mesh.shutdown() before starting one with {wished[0]}"
+            f"{wished[0]} is not what the {mesh.living} has, and this process uses that already; "
+            "call mesh.shutdown() before starting another"
         )
     if detached and not mesh.living.detached:
         raise ConfigError(

@@ -29,6 +29,8 @@ DOOR_CALL: int = pb.ENCODING_DOOR_CALL
 DOOR_ANSWER: int = pb.ENCODING_DOOR_ANSWER
 ITEMS: int = pb.ENCODING_ITEMS
 ERROR: int = pb.ENCODING_ERROR
+WEBSOCKET: int = pb.ENCODING_WEBSOCKET
+WEBSOCKET_MESSAGE: int = pb.ENCODING_WEBSOCKET_MESSAGE
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 """The largest payload of one call or result, with everything that stands beside its pickle."""

@@ -47,12 +47,12 @@ class UsedMesh:
         return self.engine is not None and not self.living.detached
 
     def check_may_deploy(self) -> None:
-        """Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script."""
+        """Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script: neither deploy nor delete there."""
         if self.engine is None and not self.living.detached:
             raise MeshUnavailable(
                 f"the mesh at port {self.living.port} belongs to {self.living.script} (pid {self.living.pid}) and ends "
-                "with it, so it can be asked and called but not deployed to: deploy there, or to a detached mesh "
-                "(`meshctl start`)"
+                "with it, so what is deployed there is up to that script: it can be asked and called; to deploy, use a "
+                "detached mesh (`meshctl start`)"
             )
 
     def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:

@@ -9,9 +9,10 @@ from time import monotonic
 from mesh.config import DeploymentConfig, DeploymentSpec
 from mesh.loops import crossing_to
 from sidecar.admission import Admission
+from sidecar.lifespan import Lifespan
 from sidecar.session import ReplicaSession
 from sidecar.turns import Turns
-from sidecar.user_code import UserCode
+from sidecar.user_code import ConstructionFailed, UserCode
 
 SWEEP_S = 0.02
 """How often deadlines are looked at while there are any."""
@@ -36,11 +37,15 @@ class Replica:
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._next_deadline = float("inf")
+        self._lifespan: Lifespan | None = None
         self._fewer = asyncio.Event()
         """There is no call left, or one session less."""
 
     async def build(self) -> None:
-        """Build the user's object on the turn. Raises what :meth:`UserCode.build` raises."""
+        """Build the user's object on the turn, and start its application if it has one.
+
+        Raises :class:`ConstructionFailed`.
+        """
         built: asyncio.Future[None] = self.loop.create_future()
 
         def job() -> None:
@@ -53,6 +58,12 @@ class Replica:
 
         self.turns.submit(job)
         await built
+        if self.user_code.application is not None:
+            self._lifespan = Lifespan(self.user_code.application, self.user_code.application_state)
+            try:
+                await self._lifespan.start()
+            except RuntimeError as error:
+                raise ConstructionFailed(error) from error
 
     def configure(self, config: DeploymentConfig) -> None:
         """Take over new settings; nothing restarts."""
@@ -119,6 +130,8 @@ class Replica:
                 work.cancelled()
             await self._wait(lambda: self.admission.ongoing == 0, LAST_ANSWERS_S)
         await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)
+        if self._lifespan is not None:
+            await self._lifespan.stop()
 
     async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for a condition on calls and sessions; False when it took too long."""

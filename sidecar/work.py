@@ -29,6 +29,7 @@ from mesh.payload import (
     DOOR_CALL,
     HTTP_REQUEST,
     HTTP_RESPONSE,
+    WEBSOCKET,
     Payload,
     decode,
     encode_error,
@@ -45,12 +46,15 @@ from sidecar.door_answer import answer_door
 from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
+from sidecar.websocket_call import serve_websocket
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
 _OF_THE_LOOP = (*ATTACHABLES, AsyncGeneratorType)
 """Results of plain methods that the loop has to deal with."""
+_OF_HTTP = (HTTP_REQUEST, WEBSOCKET)
+"""Calls whose items are pieces of a body, or messages."""
 _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 """Calls of strangers: they neither send nor get pickles."""
 
@@ -77,7 +81,7 @@ class Work:
         self._payload = payload
         self._items: ArrivingBody | ArrivingItems | None = None
         if items_follow:
-            self._items = (ArrivingBody if payload.encoding == HTTP_REQUEST else ArrivingItems)(session, call_id)
+            self._items = (ArrivingBody if payload.encoding in _OF_HTTP else ArrivingItems)(session, call_id)
         self._request: Request | None = None
         self.task: asyncio.Task[Any] | None = None
         """What runs for it on the loop."""
@@ -90,7 +94,7 @@ class Work:
 
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
-        if self.method.runs_on_loop:
+        if self.method.runs_on_loop or self._payload.encoding == WEBSOCKET:
             self.task = self.session.loop.create_task(self._run_on_loop())
         else:
             self.session.turns.submit(partial(copy_context().run, self._run_on_turn))
@@ -101,6 +105,10 @@ class Work:
         self._claim.acquire()
         current.set(self.context)
         try:
+            if self._payload.encoding == WEBSOCKET:
+                assert isinstance(self._items, ArrivingBody)
+                await serve_websocket(self, self._payload.body, self._items)
+                return
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
             if hasattr(result, "__await__"):
@@ -157,6 +165,8 @@ class Work:
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
             assert not isinstance(self._items, ArrivingItems)
+            if self.method.takes_only_websocket:
+                raise HTTPException(426, "this path speaks WebSocket only\n", {"upgrade": "websocket"})
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:

@@ -21,6 +21,8 @@ class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENCODING_SEGMENT: _ClassVar[Encoding]
     ENCODING_ITEMS: _ClassVar[Encoding]
     ENCODING_ERROR: _ClassVar[Encoding]
+    ENCODING_WEBSOCKET: _ClassVar[Encoding]
+    ENCODING_WEBSOCKET_MESSAGE: _ClassVar[Encoding]
 
 class ErrorKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -43,6 +45,8 @@ ENCODING_BUFFERED: Encoding
 ENCODING_SEGMENT: Encoding
 ENCODING_ITEMS: Encoding
 ENCODING_ERROR: Encoding
+ENCODING_WEBSOCKET: Encoding
+ENCODING_WEBSOCKET_MESSAGE: Encoding
 ERROR_KIND_UNSPECIFIED: ErrorKind
 ERROR_KIND_USER: ErrorKind
 ERROR_KIND_DEADLINE: ErrorKind
