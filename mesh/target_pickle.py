@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle
-from starlette.datastructures import State
 
 from mesh.errors import PayloadError
 
@@ -28,8 +27,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # untyped
     """cloudpickle, with what applications hold that it cannot do: locks, which arrive free, and Starlette's State."""
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is State:
-            return State, (), {"_state": value._state}
+        if _is_state(value):
+            return type(value), (), {"_state": value._state}
         make = _LOCKS.get(type(value))
         return super().reducer_override(value) if make is None else (make, ())
 
@@ -72,10 +71,15 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{key!r}]", part) for key, part in value.items())
     elif isinstance(value, list | tuple | set):
         yield from ((f"[{number}]", part) for number, part in enumerate(value))
-    elif isinstance(value, State):
+    elif _is_state(value):
         yield from ((f".{name}", part) for name, part in value._state.items())  # as it is written: app.state.name
     else:
         yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
+
+
+def _is_state(value: Any) -> bool:
+    """It is Starlette's State. Asked by name: a script that has no application does not load starlette for it."""
+    return (type(value).__module__, type(value).__name__) == ("starlette.datastructures", "State")
 
 
 def _can_be_pickled(value: Any) -> bool:
