@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # untyped
             return type(value), (), {"_state": value._state}
         make = _LOCKS.get(type(value))
         return super().reducer_override(value) if make is None else (make, ())
+
+
+def _is_state(value: Any) -> bool:
+    starlette = sys.modules.get("starlette.datastructures")  # who has not imported it has none
+    return starlette is not None and type(value) is starlette.State
 
 
 def _dumps(value: Any) -> bytes:

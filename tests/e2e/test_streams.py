@@ -385,6 +385,13 @@ def test_stream_as_a_result_is_held_by_its_reader_and_ended_by_it(
     streams.ended.remote(key).result(LIMIT_S)
 
 
+async def test_large_items_pass_through(reader: Handle, streams: Handle) -> None:
+    large = [bytes([value]) * 2_000_000 for value in range(4)]
+    assert [item async for item in await reader.pass_on("large", 4)] == large
+    assert await reader.collect(streams.large(4)) == large
+    assert await reader.further(streams.large(4), 1) == large
+
+
 def test_stream_inside_of_a_result_is_refused(reader: Handle) -> None:
     with pytest.raises(errors.PayloadError, match="a stream cannot be a part of a result"):
         reader.nest.remote().result(LIMIT_S)

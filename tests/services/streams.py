@@ -45,6 +45,11 @@ class Streams:
         """The same as a plain generator."""
         yield from range(number)
 
+    async def large(self, number: int) -> AsyncGenerator[bytes, None]:
+        """Items that go through shared memory."""
+        for value in range(number):
+            yield bytes([value]) * 2_000_000
+
     def made(self, number: int) -> Any:
         """A generator that a plain method has made."""
         return (value for value in range(number))
