@@ -83,11 +83,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
 
 
-def _is_state(value: Any) -> bool:
-    """It is Starlette's State. Asked by name: a script that has no application does not load starlette for it."""
-    return (type(value).__module__, type(value).__name__) == ("starlette.datastructures", "State")
-
-
 def _can_be_pickled(value: Any) -> bool:
     try:
         _dumps(value)
