@@ -13,8 +13,6 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from mesh.api import (
-        GRPCOptions,
-        HTTPOptions,
         batch,
         delete,
         get,
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
         ConfigError,
         DeadlineExceeded,
         DeployFailed,
+        DeployInProgress,
         DeploymentNotFound,
         MeshError,
         MeshUnavailable,
@@ -46,19 +45,20 @@ if TYPE_CHECKING:
         UserCodeError,
     )
     from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, Ref
+    from mesh.listen_options import GRPCOptions, HTTPOptions
 
 _HOMES = {
-    "mesh.api": (
-        "GRPCOptions HTTPOptions batch delete get get_deployment list_deployments multiplexed run shutdown start status"
-    ),
+    "mesh.api": "batch delete get get_deployment list_deployments multiplexed run shutdown start status",
     "mesh.asgi": "ingress",
     "mesh.context": "get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (
-        "ConfigError DeadlineExceeded DeployFailed DeploymentNotFound MeshError MeshUnavailable MethodNotFound "
-        "NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected UserCodeError"
+        "ConfigError DeadlineExceeded DeployFailed DeployInProgress DeploymentNotFound MeshError MeshUnavailable "
+        "MethodNotFound NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected "
+        "UserCodeError"
     ),
     "mesh.handle": "DeploymentHandle DeploymentResponse DeploymentResponseGenerator Ref",
+    "mesh.listen_options": "GRPCOptions HTTPOptions",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -66,6 +66,7 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "DeployFailed",
+    "DeployInProgress",
     "Deployment",
     "DeploymentHandle",
     "DeploymentNotFound",

@@ -241,6 +241,13 @@ def disconnect(connection: Connection) -> None:
         connection.loop_thread.stop()
 
 
+def disconnect_from(run_directory: str) -> None:
+    """Close the connection to a mesh, if this process has one."""
+    connection = _connections.get(run_directory)
+    if connection is not None:
+        disconnect(connection)
+
+
 _lock = threading.RLock()
 _connections: dict[str, Connection] = {}
 _default: Connection | None = None

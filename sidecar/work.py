@@ -22,7 +22,7 @@ from mesh import errors
 from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
-from mesh.http import decode_request
+from mesh.http import decode_request, empty_request
 from mesh.passed_stream import arriving
 from mesh.payload import (
     DOOR_CALL,
@@ -175,6 +175,8 @@ class Work:
         payload = self._payload
         self._payload = Payload(payload.encoding, b"")  # the method may let go of the memory of its arguments
         args, kwargs = decode(payload)
+        if self.method.wants_request and not (args or kwargs):
+            return (empty_request(),), {}
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:

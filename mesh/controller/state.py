@@ -202,7 +202,7 @@ class MeshState:
 def revision_key(spec: DeploymentSpec) -> str:
     """What names the code of a deployment, its constructor's arguments, and the one setting that takes a start."""
     code = (spec.import_path, spec.source_sha256, spec.target_blob, spec.init_blob, spec.version, repr(spec.runtime))
-    parts = (*code, str(spec.config.num_gpus))
+    parts = (*code, str(spec.config.num_gpus), *((spec.renewal,) if spec.renewal else ()))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
