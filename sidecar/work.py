@@ -12,7 +12,6 @@ from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
-from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -300,6 +299,6 @@ class Work:
             self._writable.set()
 
     @property
-    def is_late(self) -> bool:
-        """Past its deadline and not told so yet."""
-        return not self._is_cancelled and self.context.deadline <= monotonic()
+    def expires_at(self) -> float:
+        """The moment to call :meth:`expire`; never for what was cancelled before."""
+        return NEVER if self._is_cancelled else self.context.deadline
