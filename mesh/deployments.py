@@ -13,6 +13,7 @@ from mesh.dag.nodes import ClassNode, FunctionNode
 from mesh.errors import ConfigError, NotSupportedYet
 from mesh.options import DeploymentOptions, changed_fields
 from mesh.target import methods_of
+from mesh.user_config import decode_user_config
 
 T = TypeVar("T", bound=Callable[..., Any])
 C = TypeVar("C")
@@ -43,6 +44,10 @@ class Deployment(Generic[T]):
             check_route_prefix(self.own_route_prefix)
         if (self.init_args or self.init_kwargs) and not isinstance(self.target, type):
             raise ConfigError(f"{self.name} is a function: no constructor takes its init_args and init_kwargs")
+        if self.config.user_config_json and not callable(getattr(self.target, "reconfigure", None)):
+            raise ConfigError(
+                f"{self.name} has a user_config and no method that takes it: give it a reconfigure(self, user_config)"
+            )
 
     @property
     def route_prefix(self) -> str | None:
@@ -53,6 +58,11 @@ class Deployment(Generic[T]):
     def num_replicas(self) -> int:
         """How many processes serve it."""
         return self.config.num_replicas
+
+    @property
+    def user_config(self) -> Any:
+        """What ``reconfigure`` is called with; None when there is none."""
+        return decode_user_config(self.config.user_config_json)
 
     def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[T]:
         """A new deployment with some settings changed; this one stays as it is.

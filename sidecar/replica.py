@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from mesh.config import DeploymentConfig, DeploymentSpec
+from mesh.context import ReplicaContext, Surroundings
 from mesh.loops import crossing_to
 from sidecar.admission import Admission
+from sidecar.condition import Condition
+from sidecar.configured import Configured
+from sidecar.health import HealthChecks
+from sidecar.held_models import HeldModels
+from sidecar.hooks import Hooks
 from sidecar.session import ReplicaSession
 from sidecar.turns import Turns
 from sidecar.user_code import UserCode
@@ -24,14 +31,19 @@ OVERFLOW_THREADS = 16
 class Replica:
     """Lives on the loop that runs gRPC, which is also the loop of the user's ``async def`` methods."""
 
-    def __init__(self, replica_id: str, spec: DeploymentSpec, user_code: UserCode) -> None:
-        self.replica_id = replica_id
+    def __init__(self, context: ReplicaContext, spec: DeploymentSpec, user_code: UserCode, mesh: object = None) -> None:
+        self.replica_id = replica_id = context.replica_id
         self.loop = asyncio.get_running_loop()
         self.crossing = crossing_to(self.loop)
         self.user_code = user_code
         config = spec.config
         self.admission = Admission(replica_id, config.max_ongoing_requests)
         self.turns = Turns(replica_id, config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
+        self.models = HeldModels(self.crossing, self._tell_models)
+        self.surroundings = Surroundings(context, self.loop, self.turns, self.models, mesh)
+        self._hooks = Hooks(self.surroundings, self.crossing)
+        self._configured = Configured(user_code, self._hooks, config.user_config_json)
+        self._health = HealthChecks(user_code, self._hooks, config)
         self._sessions: set[ReplicaSession] = set()
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -40,29 +52,41 @@ class Replica:
         """There is no call left, or one session less."""
 
     async def build(self) -> None:
-        """Build the user's object on the turn. Raises what :meth:`UserCode.build` raises."""
-        built: asyncio.Future[None] = self.loop.create_future()
+        """Build the user's object on the turn, configure it, and ask it how it is.
 
-        def job() -> None:
-            try:
-                self.user_code.build()
-            except BaseException as error:
-                self.crossing.put(built.set_exception, error)
-            else:
-                self.crossing.put(built.set_result, None)
+        Raises :class:`sidecar.user_code.ConstructionFailed`.
+        """
+        await self._hooks.on_turn(self.user_code.build)
+        await self._configured.begin()
+        await self._health.begin()
 
-        self.turns.submit(job)
-        await built
+    @property
+    def condition(self) -> Condition:
+        """How the user's object is."""
+        configured, health = self._configured, self._health
+        return Condition(
+            configured.taken, configured.refused, configured.refusal, health.failed_in_a_row, health.failure
+        )
+
+    @asynccontextmanager
+    async def looked_after(self, tell: Callable[[], object]) -> AsyncIterator[None]:
+        """While inside, new user configs are taken and health is checked; ``tell`` hears of every new condition."""
+        async with self._configured.followed(tell), self._health.repeated(tell):
+            yield
 
     def configure(self, config: DeploymentConfig) -> None:
         """Take over new settings; nothing restarts."""
         self.admission.limit = config.max_ongoing_requests
         self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
+        self._configured.wish(config.user_config_json)
+        self._health.config = config
         self._tell_owed()
 
     def joined(self, session: ReplicaSession) -> None:
         """A session was opened."""
         self._sessions.add(session)
+        if self.models.ids:
+            session.tell_models(self.models.ids)
         if self.admission.draining:
             session.drain()
 
@@ -71,6 +95,10 @@ class Replica:
         self._sessions.discard(session)
         self._owed.discard(session)
         self._fewer.set()
+
+    def _tell_models(self) -> None:
+        for session in self._sessions:
+            session.tell_models(self.models.ids)
 
     def owe_batch(self, session: ReplicaSession) -> None:
         """A call of that session was rejected: it is told when there is room again."""
