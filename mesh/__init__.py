@@ -15,18 +15,17 @@ if TYPE_CHECKING:
     from mesh.api import (
         GRPCOptions,
         HTTPOptions,
-        batch,
         delete,
         get,
         get_deployment,
         ingress,
         list_deployments,
-        multiplexed,
         run,
         shutdown,
         start,
         status,
     )
+    from mesh.batching import batch
     from mesh.context import get_replica_context
     from mesh.deployments import Deployment, deployment
     from mesh.errors import (
@@ -46,12 +45,13 @@ if TYPE_CHECKING:
         UserCodeError,
     )
     from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, Ref
+    from mesh.multiplexing import get_multiplexed_model_id, multiplexed
 
 _HOMES = {
     "mesh.api": (
-        "GRPCOptions HTTPOptions batch delete get get_deployment ingress list_deployments multiplexed run shutdown "
-        "start status"
+        "GRPCOptions HTTPOptions delete get get_deployment ingress list_deployments run shutdown start status"
     ),
+    "mesh.batching": "batch",
     "mesh.context": "get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (
@@ -59,6 +59,7 @@ _HOMES = {
         "NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected UserCodeError"
     ),
     "mesh.handle": "DeploymentHandle DeploymentResponse DeploymentResponseGenerator Ref",
+    "mesh.multiplexing": "get_multiplexed_model_id multiplexed",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -89,6 +90,7 @@ __all__ = [
     "deployment",
     "get",
     "get_deployment",
+    "get_multiplexed_model_id",
     "get_replica_context",
     "ingress",
     "list_deployments",

@@ -192,16 +192,6 @@ def list_deployments() -> NoReturn:
     raise NotSupportedYet("list_deployments() is not supported yet: mesh.status() lists all deployments")
 
 
-def batch(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.batch is not supported yet")
-
-
-def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.multiplexed is not supported yet")
-
-
 def ingress(app: Any) -> NoReturn:
     """Not in this version."""
     raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")

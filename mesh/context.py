@@ -18,6 +18,10 @@ LONGEST_CHAIN = 16
 """Replicas that may hold a slot for one request at the same time."""
 
 
+LONGEST_MODEL_ID = 256
+"""Characters in the id of a multiplexed model."""
+
+
 class Cancellable(Protocol):
     """A call that is under way."""
 
@@ -88,7 +92,7 @@ def _prefix() -> str:
 class ReplicaContext:
     """Which replica the running code is in.
 
-    ``rank`` is a number from 0 to ``num_replicas`` - 1 that no other replica of the deployment has, as long as it lives;
+    ``rank`` is a number from 0 to ``num_replicas`` - 1 that no other replica of the deployment has as long as it lives;
     the replica that takes its place takes its rank. During an update the new replicas count from 0 as well.
     """
 

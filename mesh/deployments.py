@@ -144,6 +144,6 @@ def deployment(
 def _decorate(target: Any, changes: Mapping[str, Any]) -> Deployment[Any]:
     if isinstance(target, Deployment):
         raise ConfigError(f"{target!r} is a deployment already: use its options(...) to make another one")
-    if not isinstance(target, type) and not inspect.isroutine(target):
+    if not isinstance(target, type) and not inspect.isroutine(getattr(target, "__mesh_batched__", target)):
         raise TypeError(f"@deployment goes on a class or a function, not on {target!r}; options are given by keyword")
     return Deployment(**{"target": target, "name": target.__name__, "methods": methods_of(target), **changes})

@@ -1,4 +1,4 @@
-"""``user_config``: what ``reconfigure`` is called with, as it travels. It is JSON, so that a file can hold it as well."""
+"""``user_config``: what ``reconfigure`` is called with, as it travels. It is JSON, so that a file can hold it too."""
 
 from __future__ import annotations
 

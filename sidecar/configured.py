@@ -1,4 +1,4 @@
-"""The ``user_config`` of the user's object: taken by its ``reconfigure`` before the replica is ready, and when it is new."""
+"""The ``user_config`` of the user's object, which its ``reconfigure`` takes: before the replica is ready, and later."""
 
 from __future__ import annotations
 

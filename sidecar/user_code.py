@@ -90,7 +90,11 @@ class UserCode:
 
 def _bind(built: Any, method: Method) -> BoundMethod:
     is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
-    function = built if is_plain_function else getattr(built, method.name)
+    function = built if is_plain_function or hasattr(built, "__mesh_gathered__") else getattr(built, method.name)
+    if (gathered := getattr(function, "__mesh_gathered__", None)) is not None:
+        # Calls of a batched method are gathered on the loop, also those of a `def`, whose batch then has the turn.
+        kind = MethodKind.ASYNC_GENERATOR if method.kind.yields else MethodKind.ASYNC_DEF
+        return BoundMethod(gathered(), kind, method.without_parameters)
     return BoundMethod(function, method.kind, method.without_parameters)
 
 

@@ -12,6 +12,7 @@ from math import inf
 from mesh.config import ApplicationSpec, DeploymentSpec
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
+    HEALTHY,
     KILL_GRACE_S,
     ApplicationState,
     Condition,
@@ -68,7 +69,7 @@ class Said:
     event: ReplicaEvent
     pid: int = 0
     failure: str = ""
-    condition: Condition = Condition()
+    condition: Condition = HEALTHY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The rank of a replica: a number from 0 that no other live replica of its revision has. Pure.
 
-It is given at the launch and kept until the end; who takes the place of a replica takes its rank. So with ``n`` replicas
-the ranks are 0 to n-1, which user code may divide its work by.
+It is given at the launch and kept until the end; who takes the place of a replica takes its rank. So with ``n``
+replicas the ranks are 0 to n-1, which user code may divide its work by.
 """
 
 from __future__ import annotations

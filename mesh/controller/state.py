@@ -132,6 +132,10 @@ class Condition:
         return self.failed_checks >= UNHEALTHY_AFTER_CHECKS
 
 
+HEALTHY = Condition()
+"""Of an object that complains of nothing, and has taken no user_config."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One process of a deployment. ``line`` numbers its present line to the controller, 0 = it has none.
@@ -156,7 +160,7 @@ class Replica:
     grace_s: float = 0.0
     gpus: tuple[str, ...] = ()
     rank: int = 0
-    condition: Condition = Condition()
+    condition: Condition = HEALTHY
     asked: int = 0
 
     @property
