@@ -89,7 +89,8 @@ class Registration:
         """The user's object could not be built; returns when the controller knows, or after five seconds."""
         self._say(pb.AttachRequest(failed=pb.ReplicaFailed(message=message, traceback=traceback)))
         with suppress(TimeoutError):  # then the controller sees the process end, and the output holds the traceback
-            await asyncio.wait_for(self._delivered.wait(), FAILURE_DELIVERY_S)
+            async with asyncio.timeout(FAILURE_DELIVERY_S):
+                await self._delivered.wait()
 
     def _say(self, report: pb.AttachRequest) -> None:
         report.replica_id = self._replica_id
