@@ -10,8 +10,9 @@ import os
 import sys
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import cloudpickle
 
@@ -31,6 +32,9 @@ from mesh.loops import LoopThread
 from mesh.reachable import wait_reachable, wait_serving
 from mesh.response import value_of
 from mesh.target import encode_target
+
+if TYPE_CHECKING:
+    from mesh.local import LocalMesh
 
 T = TypeVar("T")
 
@@ -65,9 +69,15 @@ def _check_place(host: object, port: object) -> None:
 
 
 def start(
-    detached: bool = False, http_options: HTTPOptions | None = None, grpc_options: GRPCOptions | None = None
+    detached: bool = False,
+    http_options: HTTPOptions | None = None,
+    grpc_options: GRPCOptions | None = None,
+    *,
+    local: bool | None = None,
 ) -> None:
     """Start a mesh that lives as long as this process; does nothing when it has one already.
+
+    ``local=True`` is a mesh inside this process, see :func:`run`; it answers HTTP only with ``http_options``.
 
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
@@ -83,6 +93,9 @@ def start(
         raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
     if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
         raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
+    if _is_local(local):
+        _start_local(http_options)
+        return
     global _owned
     with _lock:
         if _owned is not None and _owned.engine.alive:
@@ -106,6 +119,7 @@ def run(
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
+    local: bool | None = None,
 ) -> DeploymentHandle:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
@@ -113,11 +127,17 @@ def run(
     ``route_prefix`` is its place in HTTP, None for no place. With ``blocking`` it returns on Ctrl-C only.
     ``http_options`` and ``grpc_options`` are for :func:`start`, where this process has no mesh yet.
 
+    ``local=True`` runs it in this process, for tests: the same handles, graphs, streams, deadlines and errors, and no
+    other process. HTTP only when ``http_options`` are given. None takes what the environment variable ``MESH_LOCAL``
+    says ("1" = local), and False without it.
+
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start,
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run.
     """
     _refuse_in_replica()
     application = _build(node, name, route_prefix)  # what cannot be run starts nothing
+    if _is_local(local):
+        return _run_local(application, blocking, http_options)
     start(http_options=http_options, grpc_options=grpc_options)
     mesh = _own()
     connection = mesh.connection
@@ -140,6 +160,8 @@ def run(
 
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
+    if _owned is None and _local is not None:
+        return _local.status()
     mesh = _owned_or_living()
     connection = connect.connection_to(mesh.run_directory)
     status_now = connection.run(connection.client.status())
@@ -158,6 +180,9 @@ def delete(name: str) -> None:
 
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name.
     """
+    if _local is not None and name in _local.application_names:
+        _local.delete(name)
+        return
     mesh = _own()
     client = mesh.connection.client
     revision = mesh.connection.run(client.delete(name))
@@ -166,11 +191,14 @@ def delete(name: str) -> None:
 
 def shutdown(*, drain: bool = True) -> None:
     """End the mesh of this process; with ``drain`` replicas end what they have begun first. Without one do nothing."""
-    global _owned
+    global _owned, _local
     with _lock:
         mesh, _owned = _owned, None
+        local, _local = _local, None
     if mesh is not None:
         mesh.close(drain)
+    if local is not None:
+        local.close(drain)
 
 
 def get(ref: Any, timeout_s: float | None = None) -> Any:
@@ -290,6 +318,35 @@ class _OwnedMesh:
         self.engine.stop(drain)
 
 
+def _is_local(local: bool | None) -> bool:
+    if local is None:
+        return os.environ.get("MESH_LOCAL", "") not in ("", "0")
+    return local
+
+
+def _start_local(http_options: HTTPOptions | None) -> LocalMesh:
+    global _local
+    with _lock:
+        _refuse_in_replica()
+        if _local is None:
+            from mesh.local import LocalMesh  # what a replica is made of, which a mesh of processes has elsewhere
+
+            _local = LocalMesh()
+        if http_options is not None and not _local.status().url:
+            _local.listen(http_options.host, http_options.port)
+        return _local
+
+
+def _run_local(application: Application, blocking: bool, http_options: HTTPOptions | None) -> DeploymentHandle:
+    mesh = _start_local(http_options)
+    mesh.run(application)
+    if blocking:
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return DeploymentHandle(application.spec.name, application.spec.driver, run_directory=mesh.connection.run_directory)
+
+
+_local: LocalMesh | None = None
 _owned: _OwnedMesh | None = None
 _lock = threading.RLock()
 

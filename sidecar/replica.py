@@ -148,6 +148,11 @@ class Replica:
             await self._wait(lambda: self.admission.ongoing == 0, LAST_ANSWERS_S)
         await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)
 
+    def close(self) -> None:
+        """Let the user's object and the threads go, in a process that goes on."""
+        self.user_code.close()
+        self.turns.close()
+
     async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for a condition on calls and sessions; False when it took too long."""
         try:

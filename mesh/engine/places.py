@@ -6,7 +6,6 @@ somebody else misleads nobody, and what a killed mesh left is known by its free 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -19,6 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mesh.errors import ConfigError
+
+with suppress(ImportError):  # there is none on Windows, where a mesh has no processes
+    import fcntl
 
 LONGEST_RUN_DIRECTORY = 78
 """Bytes: a socket's path has at most 107, and the names of sockets in it have up to 28."""
