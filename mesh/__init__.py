@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         status,
     )
     from mesh.batching import batch
-    from mesh.context import get_replica_context
+    from mesh.context import ReplicaContext, get_replica_context
     from mesh.deployments import Deployment, deployment
     from mesh.errors import (
         ConfigError,
@@ -52,7 +52,7 @@ _HOMES = {
         "GRPCOptions HTTPOptions delete get get_deployment ingress list_deployments run shutdown start status"
     ),
     "mesh.batching": "batch",
-    "mesh.context": "get_replica_context",
+    "mesh.context": "ReplicaContext get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (
         "ConfigError DeadlineExceeded DeployFailed DeploymentNotFound MeshError MeshUnavailable MethodNotFound "
@@ -81,6 +81,7 @@ __all__ = [
     "PayloadError",
     "PayloadTooLarge",
     "Ref",
+    "ReplicaContext",
     "ReplicaDied",
     "RequestCancelled",
     "RequestRejected",

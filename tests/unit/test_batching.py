@@ -26,12 +26,14 @@ class Model:
         self.batches: list[Any] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.begun = asyncio.Event()
         self.steps = 0
         self.closed = False
 
     @batch(max_batch_size=3)
     async def double(self, numbers: list[int]) -> list[int]:
         self.batches.append(numbers)
+        self.begun.set()
         await self.gate.wait()
         return [2 * number for number in numbers]
 
@@ -60,7 +62,7 @@ class Model:
 
     @batch
     def plain_yielding(self, numbers: list[int]) -> Iterator[list[Any]]:
-        yield [number for number in numbers]
+        yield list(numbers)
         yield [StopIteration() for _ in numbers]
 
 
@@ -155,8 +157,7 @@ async def test_who_leaves_a_batch_that_runs_is_ignored() -> None:
     model = Model()
     model.gate.clear()
     gone, stays = asyncio.create_task(model.double(1)), asyncio.create_task(model.double(2))
-    while not model.batches:
-        await asyncio.sleep(0)
+    await model.begun.wait()
     gone.cancel()
     model.gate.set()
     assert await stays == 4
@@ -166,8 +167,7 @@ async def test_a_batch_that_everybody_has_left_is_cancelled_and_the_next_one_run
     model = Model()
     model.gate.clear()
     calls = [asyncio.create_task(model.double(number)) for number in (1, 2)]
-    while not model.batches:
-        await asyncio.sleep(0)
+    await model.begun.wait()
     for call in calls:
         call.cancel()
     await asyncio.wait(calls)
@@ -242,7 +242,7 @@ def test_each_loop_has_batches_of_its_own() -> None:
     for number in (1, 2):
 
         async def ask(number: int = number) -> int:
-            model.gate = asyncio.Event()
+            model.begun, model.gate = asyncio.Event(), asyncio.Event()
             model.gate.set()
             return int(await model.double(number))
 
@@ -273,9 +273,9 @@ def test_batched_methods_are_of_the_kind_that_they_were() -> None:
 
 def test_what_cannot_be_batched_is_refused() -> None:
     with pytest.raises(errors.ConfigError, match=r"no place for \*rest"):
-        batch(lambda first, *rest: first)
+        batch(lambda first, *rest: [first, rest])
     with pytest.raises(errors.ConfigError, match="no parameter"):
-        batch(lambda: [])()
+        batch(lambda: [1])()
     with pytest.raises(TypeError, match="goes on a function"):
         batch(Model)
     with pytest.raises(errors.ConfigError, match="max_batch_size"):

@@ -17,5 +17,5 @@ def test_of_those_who_hold_it_the_shorter_queue_wins() -> None:
 
 def test_equals_are_in_the_same_order_for_everybody_and_models_are_spread_over_them() -> None:
     replicas = [f"M#{number}" for number in range(4)]
-    first = [min(replicas, key=lambda r: model_cost(f"m{n}", r, 0, holds=False)) for n in range(400)]  # noqa: B023
+    first = [min(replicas, key=lambda r: model_cost(f"m{n}", r, 0, holds=False)) for n in range(400)]
     assert all(60 < first.count(replica) < 140 for replica in replicas)
