@@ -30,6 +30,8 @@ class Configured:
         self._hooks = hooks
         self._wished = wished
         self._is_due = asyncio.Event()
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
 
     async def begin(self) -> None:
         """Configure the new object. Raises :class:`ConstructionFailed` with the user's traceback."""
@@ -47,6 +49,11 @@ class Configured:
         self._wished = user_config
         if user_config and (user_config != self.taken or self.refused):
             self._is_due.set()
+            self._is_settled.clear()
+
+    async def wait_settled(self) -> None:
+        """Until what was wished for last is taken, or refused."""
+        await self._is_settled.wait()
 
     @asynccontextmanager
     async def followed(self, tell: Callable[[], object]) -> AsyncIterator[None]:
@@ -71,6 +78,8 @@ class Configured:
                 _log.error("reconfigure raised, the user_config before it stays\n%s", self.refusal.rstrip())
             else:
                 self.taken, self.refused, self.refusal = wished, "", ""
+            if not self._is_due.is_set():
+                self._is_settled.set()
             tell()
 
     async def _reconfigure(self, user_config: str) -> None:

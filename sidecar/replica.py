@@ -82,6 +82,10 @@ class Replica:
         self._health.config = config
         self._tell_owed()
 
+    async def wait_configured(self) -> None:
+        """Until the user's object has taken, or refused, the user_config of the last settings."""
+        await self._configured.wait_settled()
+
     def joined(self, session: ReplicaSession) -> None:
         """A session was opened."""
         self._sessions.add(session)

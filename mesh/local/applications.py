@@ -6,13 +6,14 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from mesh.application_status import ApplicationStatus
 from mesh.carrier import Carrier, InProcess, Passenger
 from mesh.config import Application, ApplicationSpec, DeploymentSpec
 from mesh.context import ReplicaContext
+from mesh.controller.state import revision_key
 from mesh.controller.views import unknown_endpoint_set
 from mesh.controller.watch import Watch
 from mesh.errors import ConfigError, DeployFailed, DeploymentNotFound
@@ -31,13 +32,20 @@ Key = tuple[str, str]
 _numbers = count(1)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class LocalApplication:
     """An application that runs here: its replicas by deployment."""
 
     spec: ApplicationSpec
-    replicas: Mapping[str, list[Replica]]
-    lives: AsyncExitStack = field(default_factory=AsyncExitStack)
+    replicas: Mapping[str, list[LocalReplica]]
+
+
+class LocalReplica(Replica):
+    """A replica in this process; ``lives`` is what has to end with it."""
+
+    def __init__(self, context: ReplicaContext, spec: DeploymentSpec, user_code: UserCode, mesh: object) -> None:
+        super().__init__(context, spec, user_code, mesh)
+        self.lives = AsyncExitStack()
 
 
 class LocalApplications:
@@ -49,33 +57,51 @@ class LocalApplications:
             lambda known, key: unknown_endpoint_set(known, *key)
         )
         self.routes: Watch[str, tuple[endpoint_pb2.Route, ...]] = Watch(lambda known, key: ())
-        self.by_id: dict[str, Replica] = {}
+        self.by_id: dict[str, LocalReplica] = {}
         self._applications: dict[str, LocalApplication] = {}
         self._version = count(1)
         self._launched = count(1)
         self._serving = AsyncExitStack()
 
     async def run(self, application: Application) -> None:
+        """Replace the application of that name: the new replicas are built first; what did not change keeps its own."""
         spec = application.spec
         self._check_route(spec)
-        new = LocalApplication(spec, {d.name: self._replicas_of(d, application.blobs) for d in spec.deployments})
         before = self._applications.get(spec.name)
+        kept = {} if before is None else _unchanged(before, spec)
+        new = {d.name: self._replicas_of(d, application.blobs) for d in spec.deployments if d.name not in kept}
         if before is None:  # a constructor may call the others: they are there, and have no replica yet
             self._publish({spec.name: LocalApplication(spec, {})})
         try:
-            await asyncio.gather(*(replica.build() for replicas in new.replicas.values() for replica in replicas))
+            await asyncio.gather(*(replica.build() for replicas in new.values() for replica in replicas))
         except ConstructionFailed as failure:
             self._publish({})
-            await self._end(new, grace_s=0.0)
+            await self._end(LocalApplication(spec, new), grace_s=0.0)
             raise DeployFailed(f"application {spec.name!r} does not come up\n{failure.traceback}") from failure
-        for replicas in new.replicas.values():
-            for replica in replicas:
-                self.by_id[replica.replica_id] = replica
-                await new.lives.enter_async_context(replica.looked_after(lambda: None))
-        self._applications[spec.name] = new
+        for replica in (replica for replicas in new.values() for replica in replicas):
+            self.by_id[replica.replica_id] = replica
+            await replica.lives.enter_async_context(replica.looked_after(lambda: None))
+        self._applications[spec.name] = LocalApplication(spec, {**kept, **new})
         self._publish({})
         if before is not None:
-            await self._end(before)
+            gone = {name: replicas for name, replicas in before.replicas.items() if name not in kept}
+            await self._end(LocalApplication(before.spec, gone))
+        await self._configure(spec, kept)
+
+    async def _configure(self, spec: ApplicationSpec, kept: Mapping[str, list[LocalReplica]]) -> None:
+        """Give the replicas that stay their new settings."""
+        refusals = []
+        for deployment in spec.deployments:
+            for replica in kept.get(deployment.name, ()):
+                replica.configure(deployment.config)
+                await replica.wait_configured()
+                if replica.condition.refused:
+                    refusals.append(
+                        f"replica {replica.replica_id} keeps the user_config that it had: reconfigure raised\n"
+                        f"{replica.condition.refusal}"
+                    )
+        if refusals:
+            raise DeployFailed(f"application {spec.name!r} does not come up\n" + "\n".join(refusals))
 
     async def delete(self, name: str) -> None:
         application = self._applications.pop(name, None)
@@ -117,11 +143,11 @@ class LocalApplications:
         near.wake()
         return near
 
-    def _replicas_of(self, spec: DeploymentSpec, blobs: Mapping[str, bytes]) -> list[Replica]:
+    def _replicas_of(self, spec: DeploymentSpec, blobs: Mapping[str, bytes]) -> list[LocalReplica]:
         replicas = []
         for rank in range(spec.config.num_replicas):
             context = ReplicaContext(spec.application, spec.name, f"{spec.name}#{next(self._launched):06x}", rank)
-            replicas.append(Replica(context, spec, UserCode(spec, blobs.__getitem__), self.connection))
+            replicas.append(LocalReplica(context, spec, UserCode(spec, blobs.__getitem__), self.connection))
         return replicas
 
     def _check_route(self, spec: ApplicationSpec) -> None:
@@ -151,7 +177,6 @@ class LocalApplications:
     async def _end(self, application: LocalApplication, grace_s: float | None = None) -> None:
         """Drain the replicas, the driver first: it may still call the others."""
         names = sorted(application.replicas, key=lambda name: name != application.spec.driver)
-        await application.lives.aclose()
         for name in names:
             config = next(d.config for d in application.spec.deployments if d.name == name)
             timeout_s = config.graceful_shutdown_timeout_s if grace_s is None else grace_s
@@ -159,4 +184,17 @@ class LocalApplications:
         for replicas in application.replicas.values():
             for replica in replicas:
                 self.by_id.pop(replica.replica_id, None)
+                await replica.lives.aclose()
                 replica.close()
+
+
+def _unchanged(before: LocalApplication, spec: ApplicationSpec) -> dict[str, list[LocalReplica]]:
+    """The replicas of deployments whose code and number are the same as before."""
+    old = {deployment.name: deployment for deployment in before.spec.deployments}
+    return {
+        deployment.name: before.replicas[deployment.name]
+        for deployment in spec.deployments
+        if (present := old.get(deployment.name)) is not None
+        and revision_key(present) == revision_key(deployment)
+        and present.config.num_replicas == deployment.config.num_replicas
+    }
