@@ -13,12 +13,13 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test bench clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
-	@echo 'make bench   calls and streams by handle beside plain gRPC, over 1, 4 and 16 replicas (seven minutes)'
+	@echo 'make bench   what mesh costs, each figure beside its baseline; BENCH="--quick --only chain" for less (fifteen minutes)'
+	@echo 'make profile where the time of a call, an HTTP request and a chain goes: flame graphs in profiles/ (wants root)'
 	@echo 'make clients build the clients in JavaScript, Go and Java, and have them call a mesh'
 	@echo 'make lint    the checks alone'
 	@echo 'make proto   generate mesh/v1 from protos/'
@@ -30,9 +31,13 @@ demo: .venv/.examples
 test: lint graphviz
 	$(BIN)/python -m pytest
 
+# HTTP is measured with wrk, a package of Debian; without it those rows say that they did not run.
 bench: .venv/.dev
-	$(BIN)/python -m benchmarks.handle_call
-	$(BIN)/python -m benchmarks.generators
+	@mkdir -p .benchmarks
+	$(BIN)/python -m benchmarks --json .benchmarks/figures.json $(BENCH)
+
+profile: .venv/.dev
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m benchmarks.profiles $(PROFILE)
 
 # --- clients in other languages, each built by its own tools, which npm, Go and Maven fetch
 
@@ -141,5 +146,5 @@ APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acqu
 
 clean:
 	rm -rf $(CLIENTS)/node/node_modules $(CLIENTS)/node/generated $(CLIENTS)/go/predictpb $(CLIENTS)/java/target
-	rm -rf .venv $(TOOLS) build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(TOOLS) .benchmarks profiles build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

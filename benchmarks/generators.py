@@ -1,29 +1,33 @@
-"""Generators by handle against grpc.aio server streaming of the same pickled items, interleaved in one run.
+"""Generators by handle beside grpc.aio server streaming of the same pickled items.
 
-Also how long after its ``yield`` the first item is read, when the generator computes on and never waits.
+Also how long after its ``yield`` the first item is read, when the generator computes on and never waits. That row has
+no baseline: a coroutine of gRPC's that computes holds the loop that is to send its item.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import pickle
 import statistics
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from time import perf_counter
-from typing import Any
 
 import grpc.aio
 
 import mesh
-from benchmarks.handle_call import unary_servers
+from benchmarks.deployments import deploy
 from benchmarks.load import PAYLOAD
-from benchmarks.unary_server import STREAM_METHOD
+from benchmarks.rounds import Load, Plan, Side, interleave
+from benchmarks.row import Row, Target, at_most, rows, times_at_least
+from benchmarks.unary import unary_servers
+from benchmarks.unary_server import OPTIONS, STREAM
 
 STEP_S = 0.05
 """How long a generator computes behind its first item."""
+LONGEST_S = 60.0
+"""No stream of the baseline takes longer."""
+ITEMS_PER_S = 20_000
+"""So many items make about a second's worth of a slow reader's round."""
 
 
 @mesh.deployment(max_ongoing_requests=1000)
@@ -63,136 +67,90 @@ class Reader:
     def __init__(self, source: mesh.DeploymentHandle) -> None:
         self._source = source
 
-    async def mesh(self, method: str, streams: int, number: int) -> float:
-        return await mesh_rate(getattr(self._source, method), streams, number)
+    async def mesh(self, method: str, streams: int, number: int) -> Load:
+        return await mesh_items(getattr(self._source, method), streams, number)
 
-    async def grpc(self, address: str, streams: int, number: int) -> float:
-        return await grpc_rate(address, streams, number)
+    async def grpc(self, address: str, streams: int, number: int) -> Load:
+        return await grpc_items(address, streams, number)
 
 
-async def mesh_rate(handle: mesh.DeploymentHandle, streams: int, number: int) -> float:
-    """Items a second over so many streams of so many items."""
+async def mesh_items(handle: mesh.DeploymentHandle, streams: int, number: int) -> Load:
+    """So many streams of so many items, read at the same time."""
 
     async def read() -> None:
         async for _ in handle(PAYLOAD, number):
             pass
 
-    return await _rate(read, streams, number)
+    return await _items(read, streams, number)
 
 
-async def grpc_rate(address: str, streams: int, number: int) -> float:
+async def grpc_items(address: str, streams: int, number: int) -> Load:
     """The same over plain server streaming, each item pickled on its own."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        method = channel.unary_stream(STREAM_METHOD)
+    async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        method = channel.unary_stream(STREAM)
 
         async def read() -> None:
-            async for item in method(pickle.dumps((PAYLOAD, number), 5), timeout=60):
+            async for item in method(pickle.dumps((PAYLOAD, number), 5), timeout=LONGEST_S):
                 pickle.loads(item)
 
-        return await _rate(read, streams, number)
+        return await _items(read, streams, number)
 
 
-async def _rate(read: Callable[[], Awaitable[None]], streams: int, number: int) -> float:
+async def _items(read: Callable[[], Awaitable[None]], streams: int, number: int) -> Load:
     begin = perf_counter()
     await asyncio.gather(*(read() for _ in range(streams)))
-    return streams * number / (perf_counter() - begin)
+    return Load(streams * number, {"items/s": streams * number / (perf_counter() - begin)})
 
 
-@dataclass(frozen=True)
-class Row:
-    """Items a second beside the baseline: medians over the rounds, and the lowest and highest ratio of a round."""
-
-    what: str
-    items_per_s: float
-    baseline_items_per_s: float
-    ratio: float
-    lowest_ratio: float
-    highest_ratio: float
-
-
-async def compare(
-    what: str, ours: Callable[[], Awaitable[Any]], baseline: Callable[[], Awaitable[Any]], rounds: int
-) -> Row:
-    """``rounds`` rounds of each, in turn."""
-    pairs = [(await ours(), await baseline()) for _ in range(rounds)]
-    ratios = [mine / theirs for mine, theirs in pairs]
-    return Row(
-        what,
-        statistics.median(mine for mine, _ in pairs),
-        statistics.median(theirs for _, theirs in pairs),
-        statistics.median(ratios),
-        min(ratios),
-        max(ratios),
-    )
-
-
-async def measure(number: int, rounds: int) -> tuple[list[Row], dict[str, float]]:
-    """All figures: rates, and microseconds from the first yield to its item."""
-    reader = await asyncio.to_thread(mesh.run, Reader.bind(Source.bind()))
+async def measure(plan: Plan) -> AsyncIterator[Row]:
+    """All rows."""
+    reader = await deploy(Reader.bind(Source.bind()))
     source = mesh.DeploymentHandle("default", "Source")
-    rows = []
     with unary_servers(1) as [address]:
-        for method, kind in (("items", "async def"), ("plain", "def")):
-            handle = getattr(source, method)
+        for method, kind, bound in (("items", "async def", 4), ("plain", "def", 2)):
             for streams in (1, 16):
-                each = number // streams
-                about = f"{kind}, {streams} stream{'s' if streams > 1 else ''}"
-                rows.append(
-                    await compare(
-                        f"script loop: {about}",
-                        lambda handle=handle, n=streams, each=each: mesh_rate(handle, n, each),  # type: ignore[misc]
-                        lambda n=streams, each=each: grpc_rate(address, n, each),  # type: ignore[misc]
-                        rounds,
-                    )
-                )
-                rows.append(
-                    await compare(
-                        f"in a replica: {about}",
-                        lambda method=method, n=streams, each=each: reader.mesh(method, n, each),  # type: ignore[misc]
-                        lambda n=streams, each=each: reader.grpc(address, n, each),  # type: ignore[misc]
-                        rounds,
-                    )
-                )
-    first = {f"first item, {kind}": await first_item_us(getattr(source, method)) for kind, method in _MOMENTS}
-    return rows, first
+                for where in ("a script's loop",) if plan.is_quick else ("a script's loop", "a replica"):
+                    ours, baseline = _sides(where, getattr(source, method), reader, method, address, streams)
+                    units: dict[str, Target | None] = {"items/s": times_at_least(bound)}
+                    what = f"{kind}, {streams} stream{'s' if streams > 1 else ''}, read from {where}"
+                    for row in rows("generators", what, await interleave(plan, ours, baseline), units):
+                        yield row
+    for method, kind in (("moment", "async def"), ("plain_moment", "def")):
+        rounds = await interleave(plan, _first_item(getattr(source, method), 5 if plan.is_quick else 20))
+        for row in rows("generators", f"{kind}, first item read after its yield", rounds, {"p50 ms": at_most(1)}):
+            yield row
 
 
-async def first_item_us(handle: mesh.DeploymentHandle) -> float:
-    """The median time from a first yield to its item, while the generator computes on."""
-    took = []
-    for _ in range(50):
-        items = handle.remote()
-        yielded = await anext(aiter(items))
-        took.append(perf_counter() - yielded)
-        async for _ in items:
-            pass
-    return statistics.median(took) * 1e6
+def _sides(
+    where: str, handle: mesh.DeploymentHandle, reader: mesh.DeploymentHandle, method: str, address: str, streams: int
+) -> tuple[Side, Side]:
+    def each(for_s: float, rate: int) -> int:
+        return int(for_s * rate) // streams
+
+    async def ours(for_s: float) -> Load:
+        number = each(for_s, 4 * ITEMS_PER_S)
+        if where == "a replica":
+            return await reader.mesh(method, streams, number)
+        return await mesh_items(handle, streams, number)
+
+    async def baseline(for_s: float) -> Load:
+        number = each(for_s, ITEMS_PER_S)
+        if where == "a replica":
+            return await reader.grpc(address, streams, number)
+        return await grpc_items(address, streams, number)
+
+    return ours, baseline
 
 
-_MOMENTS = (("async def", "moment"), ("def", "plain_moment"))
+def _first_item(handle: mesh.DeploymentHandle, times: int) -> Side:
+    async def side(_: float) -> Load:
+        took_ms = []
+        for _ in range(times):
+            items = handle.remote()
+            yielded = await anext(aiter(items))
+            took_ms.append((perf_counter() - yielded) * 1000)
+            async for _ in items:
+                pass
+        return Load(0, {"p50 ms": statistics.median(took_ms), "worst ms": max(took_ms)})
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=20_000, help="of each round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="file for the figures as JSON")
-    arguments = parser.parse_args()
-    mesh.start(http_options=mesh.HTTPOptions(port=0))
-    rows, first = asyncio.run(measure(arguments.items, arguments.rounds))
-    print(f"{'':40} {'items/s':>9} {'gRPC':>8} {'ratio':>6} {'(spread)':>13}")
-    for row in rows:
-        print(
-            f"{row.what:40} {row.items_per_s:9,.0f} {row.baseline_items_per_s:8,.0f} {row.ratio:6.2f} "
-            f"{row.lowest_ratio:6.2f}-{row.highest_ratio:<6.2f}"
-        )
-    for what, took_us in first.items():
-        print(f"{what:40} {took_us:9,.0f} us after its yield")
-    mesh.shutdown(drain=False)
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump({"rates": [asdict(row) for row in rows], "first_us": first}, file, indent=1)
-
-
-if __name__ == "__main__":
-    main()
+    return side

@@ -1,65 +1,71 @@
-"""A closed loop of calls: so many at a time, for so long, on the running loop."""
+"""Closed loops of calls: so many at a time, for so long, on the running loop or from threads."""
 
 from __future__ import annotations
 
 import asyncio
-import pickle
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import grpc.aio
-
-from benchmarks.unary_server import METHOD
+from benchmarks.rounds import Load
 
 PAYLOAD = "x" * 100
 TIMEOUT_S = 30.0
-
-Call = Callable[[], Awaitable[Any]]
-
-
-class Load(NamedTuple):
-    """What a round did: calls a second, and latencies in microseconds."""
-
-    calls_per_s: float
-    p50_us: float
-    p99_us: float
+"""Of every call of a baseline: calls of mesh have a deadline, too."""
 
 
-async def run_load(call: Call, concurrent: int, for_s: float) -> Load:
-    """Keep ``concurrent`` calls going for ``for_s`` seconds."""
+async def run_load(call: Callable[[], Awaitable[Any]], concurrent: int, for_s: float) -> Load:
+    """Keep ``concurrent`` calls going for ``for_s`` seconds, one each at least; calls a second and latencies."""
     latencies: list[float] = []
     begin = perf_counter()
     end = begin + for_s
 
     async def one() -> None:
         now = perf_counter()
-        while now < end:
+        while True:
             await call()
             done = perf_counter()
             latencies.append(done - now)
+            if done >= end:
+                return
             now = done
 
     await asyncio.gather(*(one() for _ in range(concurrent)))
-    took_s = perf_counter() - begin
-    latencies.sort()
-    count = len(latencies)
-    return Load(count / took_s, latencies[count // 2] * 1e6, latencies[int(count * 0.99)] * 1e6)
+    return load_of(latencies, perf_counter() - begin)
 
 
-class UnaryClient:
-    """Calls the baseline as a careful user of grpc.aio would: one channel, pickled arguments, a timeout."""
+def run_threads(call: Callable[[], Any], threads: int, for_s: float) -> Load:
+    """The same from so many threads, each of which waits for its call."""
+    begin = perf_counter()
+    end = begin + for_s
 
-    def __init__(self, addresses: list[str]) -> None:
-        self._channels = [grpc.aio.insecure_channel(address) for address in addresses]
-        self._calls = [channel.unary_unary(METHOD) for channel in self._channels]
-        self._next = 0
+    def one() -> list[float]:
+        latencies = []
+        now = perf_counter()
+        while True:
+            call()
+            done = perf_counter()
+            latencies.append(done - now)
+            if done >= end:
+                return latencies
+            now = done
 
-    async def call(self) -> Any:
-        self._next = (self._next + 1) % len(self._calls)
-        reply = await self._calls[self._next](pickle.dumps(((PAYLOAD,), {}), 5), timeout=TIMEOUT_S)
-        return pickle.loads(reply)
+    with ThreadPoolExecutor(threads) as pool:
+        every = [pool.submit(one) for _ in range(threads)]
+        latencies = [latency for future in every for latency in future.result()]
+    return load_of(latencies, perf_counter() - begin)
 
-    async def close(self) -> None:
-        for channel in self._channels:
-            await channel.close(None)
+
+def load_of(latencies_s: Sequence[float], took_s: float) -> Load:
+    """The figures of so many calls in ``took_s`` seconds."""
+    ordered = sorted(latencies_s)
+    count = len(ordered)
+    return Load(
+        requests=count,
+        figures={
+            "calls/s": count / took_s,
+            "p50 us": ordered[count // 2] * 1e6,
+            "p99 us": ordered[int(count * 0.99)] * 1e6,
+        },
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Generator
 import uvicorn
 
 from http_bridge.app import Bridge
+from http_bridge.joined_writes import HttpProtocol
 from mesh.connect import attach
 from mesh.engine.child import Child
 from mesh.loops import new_loop
@@ -22,6 +24,9 @@ DRAIN_S = 20
 
 KEEP_ALIVE_S = 65
 """Longer than the usual 60 s of clients and proxies, so that they close idle connections and never race with us."""
+
+YOUNG_OBJECTS = 20_000
+"""How many objects are made before the collector looks at them: a request leaves no rings, and is over by then."""
 
 
 def main(child: Child) -> int:
@@ -36,6 +41,8 @@ async def _serve(child: Child) -> int:
     try:
         bridge = Bridge(connection.router, debug_errors=_debug_errors(child.argument))
         server = make_server(bridge)
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
         following = asyncio.create_task(bridge.follow(connection.client.watch_routes()))
         following.add_done_callback(lambda _: server.stop())
@@ -56,7 +63,7 @@ def make_server(bridge: Bridge) -> Server:
     """The HTTP server for ``bridge``, with what an open port needs and nothing that logs each request."""
     config = uvicorn.Config(
         bridge,
-        http="auto",  # httptools where it can be had
+        http=HttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from http_bridge.client import ClientGone
 from http_bridge.errors import Answer, error_answer, text_answer
 from http_bridge.exchange import Router, exchange, send_head
+from http_bridge.long_waits import LongWaits
 from http_bridge.request_head import read_head
 from http_bridge.routes import Route, Routes
 from mesh.errors import MeshError, MeshUnavailable
@@ -35,6 +36,7 @@ class Bridge:
         self._debug_errors = debug_errors
         self._routes: Routes | None = None
         self._routes_known = asyncio.Event()
+        self._waits = LongWaits()
 
     async def follow(self, route_sets: AsyncIterable[Iterable[Route]]) -> None:
         """Take over every set of routes as it comes."""
@@ -59,7 +61,7 @@ class Bridge:
                 answer = text_answer(404, f"No deployment answers at {path!r}. GET /-/routes lists the routes.\n")
             else:
                 router = self._router(match.route.application, match.route.deployment)
-                answer = await exchange(router, match.taken, head, scope, receive, send)
+                answer = await exchange(router, match.taken, head, scope, receive, send, self._waits)
         except ClientGone:
             return
         except Exception as error:

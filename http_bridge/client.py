@@ -8,14 +8,12 @@ from typing import Final
 
 from starlette.types import Receive
 
+from http_bridge.long_waits import LongWaits
 from mesh.http import too_large
 from mesh.payload import BYTES, Payload
 
 INLINE_BODY_BYTES: Final = 256 * 1024
 """A body up to this size is read before the call begins, so that a slow sender holds no slot of a replica."""
-
-LISTEN_AFTER_S: Final = 0.02
-"""A client is listened to for its leaving when its call takes longer than this: listening costs a task."""
 
 
 class ClientGone(Exception):
@@ -25,26 +23,18 @@ class ClientGone(Exception):
 class Client:
     """One client, read through ASGI's ``receive``."""
 
-    __slots__ = (
-        "_body_ended",
-        "_cancel",
-        "_first",
-        "_limit_bytes",
-        "_listener",
-        "_read_bytes",
-        "_receive",
-        "_timer",
-        "failed",
-    )
+    __slots__ = ("_body_ended", "_cancel", "_first", "_has_waited_long", "_limit_bytes", "_listener", "_read_bytes",
+                 "_receive", "_waits", "failed")  # fmt: skip
 
-    def __init__(self, receive: Receive, limit_bytes: int) -> None:
+    def __init__(self, receive: Receive, limit_bytes: int, waits: LongWaits, *, has_body: bool) -> None:
         self._receive = receive
         self._limit_bytes = limit_bytes
+        self._waits = waits
         self._read_bytes = 0
-        self._body_ended = False
+        self._body_ended = not has_body
         self._first = b""
         self._cancel: Callable[[], object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._has_waited_long = False
         self._listener: asyncio.Task[None] | None = None
         self.failed: Exception | None = None
         """Why this client's side of the exchange ended the call: it is gone, or sent too much."""
@@ -54,10 +44,7 @@ class Client:
 
         Raises :class:`ClientGone`, and :class:`mesh.errors.PayloadTooLarge` for a body over the limit.
         """
-        body = await self._next_piece()
-        if self._body_ended:
-            return body
-        pieces = [body]
+        pieces = []
         while not self._body_ended and self._read_bytes <= INLINE_BODY_BYTES:
             pieces.append(await self._next_piece())
         body = b"".join(pieces)
@@ -84,20 +71,18 @@ class Client:
                 return Payload(BYTES, piece)
         raise StopAsyncIteration
 
-    def cancel_when_gone(self, cancel: Callable[[], object], *, after_s: float = LISTEN_AFTER_S) -> None:
-        """Call ``cancel`` when the client leaves, from ``after_s`` on and once its body has ended."""
-        self.stop_listening()
+    def cancel_when_gone(self, cancel: Callable[[], object]) -> None:
+        """Call ``cancel`` when the client leaves; that is noticed once it has waited long and its body has ended."""
         self._cancel = cancel
-        if after_s:
-            self._timer = asyncio.get_running_loop().call_later(after_s, self._listen)
+        if self._has_waited_long:
+            self.listen()
         else:
-            self._listen()
+            self._waits.add(self)
 
     def stop_listening(self) -> None:
         """The call has ended: whatever the client does now cancels nothing."""
         self._cancel = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._waits.discard(self)
         if self._listener is not None:
             self._listener.cancel()
             self._listener = None
@@ -108,12 +93,14 @@ class Client:
         if self._cancel is not None:
             self._cancel()
 
-    def _listen(self) -> None:
-        self._timer = None
-        if self._body_ended and self._cancel is not None:
+    def listen(self) -> None:
+        """It has waited long: see :class:`http_bridge.long_waits.Waiting`."""
+        self._has_waited_long = True
+        if self._body_ended and self._cancel is not None and self._listener is None:
             self._listener = asyncio.get_running_loop().create_task(self._wait_gone())
 
     async def _wait_gone(self) -> None:
+        # Of a request without a body the message that says so may still be there, and is passed over.
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.fail(ClientGone())
@@ -128,6 +115,6 @@ class Client:
             raise too_large(self._limit_bytes)
         if not message.get("more_body", False):
             self._body_ended = True
-            if self._timer is None and self._listener is None:
-                self._listen()
+            if self._has_waited_long:
+                self.listen()
         return piece

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from http_bridge.client import Client
 from http_bridge.errors import Answer
+from http_bridge.long_waits import LongWaits
 from http_bridge.request_head import RequestHead
 from mesh.answers import decode_response
 from mesh.config import DeploymentConfig
@@ -53,7 +54,7 @@ class Router(Protocol):
 
 
 async def exchange(
-    router: Router, prefix: str, head: RequestHead, scope: Scope, receive: Receive, send: Send
+    router: Router, prefix: str, head: RequestHead, scope: Scope, receive: Receive, send: Send, waits: LongWaits
 ) -> Answer | None:
     """The answer of the deployment behind ``router``; None when it has been sent already, because it streams.
 
@@ -66,8 +67,8 @@ async def exchange(
     timeout_s = head.timeout_s(config.request_timeout_s)
     wire = encode_call_context(head.traceparent, (), head.model_id)
     context = RequestContext(head.request_id, after(timeout_s), head.traceparent, (), head.model_id, wire)
-    client = Client(receive, limit_bytes)
-    body = await _read_body(client, timeout_s if head.has_body else None)
+    client = Client(receive, limit_bytes, waits, has_body=head.has_body)
+    body = await _read_body(client, timeout_s) if head.has_body else b""
     request = encode_request(scope, prefix, body or b"", body_follows=body is None, max_body_bytes=limit_bytes)
     call = router.call("__call__", Payload(HTTP_REQUEST, request), context, client if body is None else None)
     client.cancel_when_gone(call.cancel)
@@ -117,7 +118,7 @@ async def _relay(
     An empty piece is the end of the body; what comes after it is background work, which nobody's leaving cancels. An
     answer that fails half way is left without its end: the server closes the connection, and the client sees the cut.
     """
-    client.cancel_when_gone(stream.cancel, after_s=0)
+    client.cancel_when_gone(stream.cancel)
     items = aiter(stream)
     try:
         first = await _next(items, timeout_s)
@@ -158,7 +159,10 @@ async def _next(items: AsyncIterator[Payload], timeout_s: float | None) -> bytes
 
 async def send_head(send: Send, status: int, headers: list[tuple[bytes, bytes]], request_id: str) -> None:
     """Start a response that bears the request's id, unless the user's code gave it another."""
-    if all(name != b"x-request-id" for name, _ in headers):
+    for name, _ in headers:
+        if name == b"x-request-id":
+            break
+    else:
         headers.append((b"x-request-id", request_id.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
 

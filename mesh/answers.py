@@ -138,7 +138,7 @@ async def run_response(response: Response, request: Request | None = None) -> As
 def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, bool]:
     """Status, headers, body, and whether the body follows instead, of a serialized ``HttpResponse``."""
     message = HttpResponse.FromString(wire)
-    headers = list(zip(message.header_names, message.header_values, strict=True))
+    headers = list(zip(message.header_names[:], message.header_values[:], strict=True))  # slices are read faster
     return message.status, headers, message.body, message.body_follows
 
 

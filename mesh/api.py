@@ -1,42 +1,31 @@
 """The public functions: start a mesh, run a graph on it, look at it, end it.
 
 One process owns at most one mesh. What it runs ends with it, by whatever way it ends.
+
+Functions import what they need when they are called, after the engine has been booted: the two take equally long, and
+go on at the same time.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 import threading
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import cloudpickle
-
-from mesh import connect, context, rollout
-from mesh.application_status import ApplicationStatus, MeshStatus
-from mesh.config import Application, Runtime
-from mesh.connect import Connection
-from mesh.dag.build import build
-from mesh.dag.execute import Plan
-from mesh.dag.nodes import DeploymentNode
-from mesh.drivers import GraphHandle
-from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
-from mesh.engine.places import LivingMesh, living
-from mesh.errors import ConfigError, DeployFailed, MeshUnavailable, NotSupportedYet
-from mesh.handle import DeploymentHandle
-from mesh.loops import LoopThread
-from mesh.reachable import wait_reachable, wait_serving
-from mesh.response import value_of
-from mesh.target import encode_target
+from mesh import context
+from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
 
 if TYPE_CHECKING:
+    from mesh.application_status import MeshStatus
+    from mesh.dag.nodes import DeploymentNode
+    from mesh.engine.owner import BootedEngine
+    from mesh.engine.places import LivingMesh
+    from mesh.handle import DeploymentHandle
     from mesh.local import LocalMesh
-
-T = TypeVar("T")
+    from mesh.owned_mesh import OwnedMesh
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,7 @@ def start(
 ) -> None:
     """Start a mesh that lives as long as this process; does nothing when it has one already.
 
-    ``local=True`` is a mesh inside this process, see :func:`run`; it answers HTTP only with ``http_options``.
+    With ``local`` it is a mesh inside this process, see :func:`run`.
 
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
@@ -87,28 +76,12 @@ def start(
     """
     if detached:
         raise NotSupportedYet("start(detached=True) is not supported yet: a mesh ends with the script that started it")
-    if os.environ.get("MESH_ADDRESS"):
-        raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
-    if http_options is not None and not isinstance(http_options, HTTPOptions):
-        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
-    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
-        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
+    _check_options(http_options, grpc_options)
     if _is_local(local):
         _start_local(http_options)
         return
-    global _owned
-    with _lock:
-        if _owned is not None and _owned.engine.alive:
-            for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
-                if wished is not None and wished != present:
-                    raise ConfigError(
-                        f"this process runs a mesh with {present} already; "
-                        f"call mesh.shutdown() before starting one with {wished}"
-                    )
-            return
-        _refuse_in_replica()
-        http_options = http_options or HTTPOptions()
-        _owned = _OwnedMesh(http_options, grpc_options or GRPCOptions(port=9000 if http_options.port else 0))
+    with _engine_booting() as booted:
+        _start(http_options, grpc_options, booted)
 
 
 def run(
@@ -127,30 +100,30 @@ def run(
     ``route_prefix`` is its place in HTTP, None for no place. With ``blocking`` it returns on Ctrl-C only.
     ``http_options`` and ``grpc_options`` are for :func:`start`, where this process has no mesh yet.
 
-    ``local=True`` runs it in this process, for tests: the same handles, graphs, streams, deadlines and errors, and no
-    other process. HTTP only when ``http_options`` are given. None takes what the environment variable ``MESH_LOCAL``
-    says ("1" = local), and False without it.
+    ``local=True`` runs it inside this process, for tests: the same handles, graphs, streams, deadlines and errors, and
+    no other process; HTTP only when ``http_options`` are given. None means what the environment variable ``MESH_LOCAL``
+    says: 1 = local.
 
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start,
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run.
     """
     _refuse_in_replica()
-    application = _build(node, name, route_prefix)  # what cannot be run starts nothing
+    _check_options(http_options, grpc_options)
     if _is_local(local):
-        return _run_local(application, blocking, http_options)
-    start(http_options=http_options, grpc_options=grpc_options)
-    mesh = _own()
-    connection = mesh.connection
-    is_new = not _has_application(connection, name)
-    revision = connection.run(connection.client.apply(application))
-    try:
-        mesh.wait(rollout.wait_running(connection.client, name, revision, _show))
-        mesh.wait_reachable(application)
-    except DeployFailed:
-        if is_new:
-            delete(name)
-        raise
-    handle = DeploymentHandle(name, application.spec.driver, run_directory=connection.run_directory)
+        from mesh.application import application_of
+
+        application = application_of(node, name, route_prefix)
+        mesh_here = _start_local(http_options)
+        handle = mesh_here.deploy(application)
+        if blocking:
+            mesh_here.wait_for_interrupt()
+        return handle
+    with _engine_booting() as booted:
+        from mesh.application import application_of
+
+        application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
+        mesh = _start(http_options, grpc_options, booted)
+    handle = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -162,6 +135,9 @@ def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
     if _owned is None and _local is not None:
         return _local.status()
+    from mesh import connect
+    from mesh.application_status import ApplicationStatus, MeshStatus
+
     mesh = _owned_or_living()
     connection = connect.connection_to(mesh.run_directory)
     status_now = connection.run(connection.client.status())
@@ -180,25 +156,21 @@ def delete(name: str) -> None:
 
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name.
     """
-    if _local is not None and name in _local.application_names:
+    if _local is not None and (_owned is None or name in _local.application_names):
         _local.delete(name)
-        return
-    mesh = _own()
-    client = mesh.connection.client
-    revision = mesh.connection.run(client.delete(name))
-    mesh.wait(rollout.wait_deleted(client, name, revision, _show))
+    else:
+        _own().delete(name)
 
 
 def shutdown(*, drain: bool = True) -> None:
     """End the mesh of this process; with ``drain`` replicas end what they have begun first. Without one do nothing."""
     global _owned, _local
     with _lock:
-        mesh, _owned = _owned, None
-        local, _local = _local, None
-    if mesh is not None:
-        mesh.close(drain)
-    if local is not None:
-        local.close(drain)
+        meshes = (_owned, _local)
+        _owned = _local = None
+    for mesh in meshes:
+        if mesh is not None:
+            mesh.close(drain)
 
 
 def get(ref: Any, timeout_s: float | None = None) -> Any:
@@ -207,6 +179,8 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     Waits at most ``timeout_s`` seconds. In a ``def`` method of a deployment it gives the turn away while it waits; in
     an ``async def`` it raises RuntimeError: write ``await ref``.
     """
+    from mesh.response import value_of
+
     return value_of(ref, timeout_s)
 
 
@@ -225,133 +199,85 @@ def ingress(app: Any) -> NoReturn:
     raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
 
 
-class _OwnedMesh:
-    """The mesh that this process started."""
+_owned: OwnedMesh | None = None
+_local: LocalMesh | None = None
+_lock = threading.RLock()
 
-    def __init__(self, http_options: HTTPOptions, grpc_options: GRPCOptions) -> None:
-        self.http_options = http_options
-        self.grpc_options = grpc_options
-        self.engine: EngineProcess = start_engine(
-            EngineOptions(
-                host=http_options.host,
-                port=http_options.port,
-                grpc_host=grpc_options.host,
-                grpc_port=grpc_options.port,
-            )
-        )
-        self.connection = connect.connection_to(self.engine.run_directory)
-        connect.use(self.connection)
 
-    @property
-    def living(self) -> LivingMesh:
-        engine = self.engine
-        return LivingMesh(
-            pid=os.getpid(),
-            script=sys.argv[0],
-            host=self.http_options.host,
-            port=engine.port,
-            run_directory=engine.run_directory,
-            version="",
-            engine_pid=engine.pid,
-            grpc_host=self.grpc_options.host,
-            grpc_port=engine.grpc_port,
-        )
+def _check_options(http_options: object, grpc_options: object) -> None:
+    if os.environ.get("MESH_ADDRESS"):
+        raise NotSupportedYet("MESH_ADDRESS is not supported yet: a script runs on the mesh that it starts itself")
+    if http_options is not None and not isinstance(http_options, HTTPOptions):
+        raise TypeError(f"write mesh.HTTPOptions(host=..., port=...) for http_options, not {http_options!r}")
+    if grpc_options is not None and not isinstance(grpc_options, GRPCOptions):
+        raise TypeError(f"write mesh.GRPCOptions(host=..., port=...) for grpc_options, not {grpc_options!r}")
 
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result, or an error as soon as the engine has ended."""
-        future = self._thread.start(coroutine)
-        while True:
-            try:
-                return future.result(0.5)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if not self.engine.alive:
-                    future.cancel()
-                    raise MeshUnavailable("the engine of the mesh has ended") from None
-            except BaseException:
-                future.cancel()
-                raise
 
-    def wait_reachable(self, application: Application) -> None:
-        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
-        prefix, driver = application.spec.route_prefix, application.spec.driver
-        host, port = self.http_options.host, self.engine.port
-        if prefix and port and not self.wait(wait_reachable(host, port, prefix, driver)):
-            _show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
-        host, port = self.grpc_options.host, self.engine.grpc_port
-        if port and not self.wait(wait_serving(host, port, application.spec.name)):
-            _show(f"{application.spec.name} runs, but the door at port {port} does not serve it yet")
+@contextmanager
+def _engine_booting() -> Iterator[BootedEngine | None]:
+    """An engine that comes up meanwhile and has no orders yet; None where this process has a mesh already."""
+    if _owned is not None and _owned.engine.alive:
+        yield None
+        return
+    _refuse_in_replica()
+    booted = _boot_engine()
+    try:
+        from mesh import application, owned_mesh  # noqa: F401 - now, while the engine does the same
 
-    @property
-    def _thread(self) -> LoopThread:
-        assert self.connection.loop_thread is not None
-        return self.connection.loop_thread
+        yield booted
+    finally:
+        booted.dismiss()
 
-    def wait_for_interrupt(self) -> None:
-        """Until Ctrl-C. Raises :class:`mesh.errors.MeshUnavailable` when the engine ends before."""
-        self.say_nothing_at_exit()
-        try:
-            self.engine.wait()
-        except KeyboardInterrupt:
-            return
-        raise MeshUnavailable(f"the engine (pid {self.engine.pid}) has ended, and all that it ran with it")
 
-    def say_at_exit(self) -> None:
-        """The user has deployed something that a script's end takes away."""
-        self.say_nothing_at_exit()
-        atexit.register(self._say_stopped)
+def _boot_engine() -> BootedEngine:
+    try:
+        from mesh.engine.owner import boot_engine
+    except ModuleNotFoundError as error:
+        raise MeshUnavailable(
+            f"a mesh needs Linux, and this system has no {error.name}: on Windows, use WSL; "
+            "binding and drawing graphs work everywhere"
+        ) from error
+    return boot_engine()
 
-    def say_nothing_at_exit(self) -> None:
-        atexit.unregister(self._say_stopped)
 
-    def _say_stopped(self) -> None:
-        if self.engine.alive:
-            _show(
-                "the script has ended, and its deployments with it; "
-                "to keep them, run with blocking=True, or with `meshctl run module:node`"
-            )
+def _start(
+    http_options: HTTPOptions | None, grpc_options: GRPCOptions | None, booted: BootedEngine | None
+) -> OwnedMesh:
+    from mesh.owned_mesh import OwnedMesh
 
-    def close(self, drain: bool) -> None:
-        self.say_nothing_at_exit()
-        connect.disconnect(self.connection)
-        self.engine.stop(drain)
+    global _owned
+    with _lock:
+        if _owned is None or not _owned.engine.alive:
+            http_options = http_options or HTTPOptions()
+            grpc_options = grpc_options or GRPCOptions(port=9000 if http_options.port else 0)
+            _owned = OwnedMesh(http_options, grpc_options, booted or _boot_engine())
+        for wished, present in ((http_options, _owned.http_options), (grpc_options, _owned.grpc_options)):
+            if wished is not None and wished != present:
+                raise ConfigError(
+                    f"this process runs a mesh with {present} already; "
+                    f"call mesh.shutdown() before starting one with {wished}"
+                )
+        return _owned
 
 
 def _is_local(local: bool | None) -> bool:
-    if local is None:
-        return os.environ.get("MESH_LOCAL", "") not in ("", "0")
-    return local
+    return os.environ.get("MESH_LOCAL", "") not in ("", "0") if local is None else local
 
 
 def _start_local(http_options: HTTPOptions | None) -> LocalMesh:
+    from mesh.local import LocalMesh
+
     global _local
     with _lock:
         _refuse_in_replica()
         if _local is None:
-            from mesh.local import LocalMesh  # what a replica is made of, which a mesh of processes has elsewhere
-
             _local = LocalMesh()
-        if http_options is not None and not _local.status().url:
+        if http_options is not None:
             _local.listen(http_options.host, http_options.port)
         return _local
 
 
-def _run_local(application: Application, blocking: bool, http_options: HTTPOptions | None) -> DeploymentHandle:
-    mesh = _start_local(http_options)
-    mesh.run(application)
-    if blocking:
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
-    return DeploymentHandle(application.spec.name, application.spec.driver, run_directory=mesh.connection.run_directory)
-
-
-_local: LocalMesh | None = None
-_owned: _OwnedMesh | None = None
-_lock = threading.RLock()
-
-
-def _own() -> _OwnedMesh:
+def _own() -> OwnedMesh:
     if _owned is None or not _owned.engine.alive:
         raise MeshUnavailable("this process has no mesh: call mesh.run or mesh.start first")
     return _owned
@@ -360,6 +286,8 @@ def _own() -> _OwnedMesh:
 def _owned_or_living() -> LivingMesh:
     if _owned is not None:
         return _own().living
+    from mesh.engine.places import living
+
     meshes = living()
     if not meshes:
         raise MeshUnavailable("no mesh is running: start one with mesh.run or `meshctl run module:node`")
@@ -378,36 +306,3 @@ def _refuse_in_replica() -> None:
         f"mesh.run and mesh.start were called inside replica {replica.replica_id}, perhaps because its module calls "
         'them when it is imported: put them under `if __name__ == "__main__":`'
     )
-
-
-def _build(node: DeploymentNode, name: str, route_prefix: str | None) -> Application:
-    return build(
-        node,
-        name=name,
-        route_prefix=route_prefix,
-        runtime=Runtime(sys.executable, tuple(sys.path), os.getcwd()),
-        dump=cloudpickle.dumps,
-        encode_target=encode_target,
-        make_handle=_handle_inside,
-        make_graph=lambda plan: _graph_inside(name, plan),
-    )
-
-
-def _handle_inside(application: str, deployment: str) -> DeploymentHandle:
-    """A handle that calls on the mesh of whatever process it arrives in, so that its pickle is always the same."""
-    return DeploymentHandle(application, deployment, run_directory="")
-
-
-def _graph_inside(application: str, plan: Plan) -> GraphHandle:
-    return GraphHandle(plan, {name: _handle_inside(application, name) for name in plan.deployments})
-
-
-def _has_application(connection: Connection, name: str) -> bool:
-    status_now = connection.run(connection.client.status())
-    return any(application.name == name for application in status_now.applications)
-
-
-def _show(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(f"mesh: {text}\n")
-        sys.stderr.flush()

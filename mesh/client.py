@@ -7,7 +7,9 @@ and reconnect for ever, so a restart of the controller is nothing that their rea
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import grpc
@@ -26,6 +28,7 @@ ANSWER_TIMEOUT_S = 30.0
 """How long Apply, Delete and GetStatus wait for a controller that is being restarted."""
 
 _RECONNECT_S = (0.1, 1.0)
+_LOOK_AGAIN_S = 0.002
 
 CHANNEL_OPTIONS = (
     # gRPC would wait up to 120 s before it tries again; the controller is back after a fraction of a second.
@@ -62,7 +65,8 @@ class ControllerClient:
     """Speaks to the controller of one mesh; made and used on one loop, closed with :meth:`close`."""
 
     def __init__(self, run_directory: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(f"unix:{run_directory}/controller.sock", options=CHANNEL_OPTIONS)
+        self._socket = f"{run_directory}/controller.sock"
+        self._channel = grpc.aio.insecure_channel(f"unix:{self._socket}", options=CHANNEL_OPTIONS)
         self._stub = controller_pb2_grpc.ControllerServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
         self._metadata = metadata(token)
         self._closed = False
@@ -136,15 +140,27 @@ class ControllerClient:
         await self._channel.close(None)
 
     async def _answer(self, method: Callable[..., Awaitable[_Response]], request: object) -> _Response:
+        if not await self._has_socket():
+            raise MeshUnavailable(f"the controller cannot be reached: it has made no socket in {ANSWER_TIMEOUT_S:g} s")
         try:
             return await method(request, metadata=self._metadata, timeout=ANSWER_TIMEOUT_S, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             raise _rebuilt(error) from None
 
+    async def _has_socket(self) -> bool:
+        """Wait for the first controller of a mesh that is just starting: gRPC would look again only after 100 ms."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                while not os.path.exists(self._socket):  # noqa: ASYNC110, ASYNC240 - another process makes it
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                return True
+        return False
+
     async def _watch(
         self, start: Callable[[], _Stream[_Response]], value: Callable[[_Response], _Value]
     ) -> AsyncGenerator[_Value, None]:
         wait_s = _RECONNECT_S[0]
+        await self._has_socket()
         while not self._closed:
             call = start()
             try:

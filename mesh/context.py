@@ -66,7 +66,7 @@ turn: ContextVar[Turn | None] = ContextVar("mesh_turn", default=None)
 
 def new_request_id() -> str:
     """An id that no other request of this host bears; 16 to 24 characters."""
-    return f"{_prefix()}{next(_numbers):x}"
+    return f"{_prefix}{next(_numbers):x}"
 
 
 def encode_call_context(traceparent: str, chain: tuple[str, ...], model_id: str) -> bytes:
@@ -77,15 +77,17 @@ def encode_call_context(traceparent: str, chain: tuple[str, ...], model_id: str)
 
 
 _numbers = count(1)
-_known_prefix = (0, "")
+_prefix = ""
 
 
-def _prefix() -> str:
-    global _known_prefix
-    pid, prefix = _known_prefix
-    if pid != os.getpid():
-        _known_prefix = (os.getpid(), prefix := f"{os.urandom(6).hex()}-")
-    return prefix
+def _new_prefix() -> None:
+    global _prefix
+    _prefix = f"{os.urandom(6).hex()}-"
+
+
+_new_prefix()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_prefix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copyreg
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -34,24 +35,41 @@ def encode_request(
     """
     path = scope["path"]
     headers = scope["headers"]
-    client_host, client_port = scope.get("client") or ("", 0)
-    server_host, server_port = scope.get("server") or ("", 0)
-    return HttpRequest(
+    request = HttpRequest(
         method=scope["method"],
-        scheme=scope.get("scheme") or "http",
-        http_version=scope.get("http_version") or "1.1",
         path=path[len(prefix) :] if prefix else path,
         raw_path=scope.get("raw_path") or quote(path).encode(),
         query_string=scope.get("query_string") or b"",
-        root_path=prefix,
         header_names=[name for name, _ in headers],
         header_values=[value for _, value in headers],
+        body=body,
+        body_follows=body_follows,
+    )
+    scheme, version = scope.get("scheme") or "http", scope.get("http_version") or "1.1"
+    client, server = tuple(scope.get("client") or ()), tuple(scope.get("server") or ())
+    return request.SerializeToString() + _connection_part(scheme, version, client, server, prefix, max_body_bytes)
+
+
+@lru_cache(maxsize=4096)
+def _connection_part(
+    scheme: str,
+    http_version: str,
+    client: tuple[Any, ...],
+    server: tuple[Any, ...],
+    prefix: str,
+    max_body_bytes: int,
+) -> bytes:
+    """What is the same in all requests of a connection: one serialized message behind another is the two as one."""
+    client_host, client_port = client or ("", 0)
+    server_host, server_port = server or ("", 0)
+    return HttpRequest(
+        scheme=scheme,
+        http_version=http_version,
+        root_path=prefix,
         client_host=client_host,
         client_port=client_port or 0,
         server_host=server_host,
         server_port=server_port or 0,
-        body=body,
-        body_follows=body_follows,
         max_body_bytes=max_body_bytes,
     ).SerializeToString()
 
@@ -79,8 +97,6 @@ class WireRequest(Request):
         # Request.__init__ wants a scope, which is made later: __getattr__ meets the first look at any of its fields.
         self._wire = wire
         self._items = items
-        self._read_bytes = 0
-        self._ended = False
         self._is_streamed = False
 
     def __getattr__(self, name: str) -> Any:
@@ -91,7 +107,7 @@ class WireRequest(Request):
 
     def _decode(self) -> None:
         message = HttpRequest.FromString(self._wire)
-        super().__init__(_scope_of(message), self._next_message)
+        super().__init__(_scope_of(message), _Receive(self._items, message.body, message.max_body_bytes))
         self._whole_path = message.root_path + message.path
         self._max_body_bytes = message.max_body_bytes
         if not message.body_follows:
@@ -138,7 +154,20 @@ class WireRequest(Request):
     def __reduce__(self) -> tuple[Any, ...]:
         return _reduce_request(self)
 
-    async def _next_message(self) -> Message:
+
+class _Receive:
+    """ASGI's ``receive`` for a request, which it does not know: a ring of the two would be left to the collector."""
+
+    __slots__ = ("_body", "_ended", "_items", "_max_body_bytes", "_read_bytes")
+
+    def __init__(self, items: AsyncIterator[bytes] | None, body: bytes, max_body_bytes: int) -> None:
+        self._items = items
+        self._body = body
+        self._max_body_bytes = max_body_bytes
+        self._read_bytes = 0
+        self._ended = False
+
+    async def __call__(self) -> Message:
         if self._ended:
             await asyncio.get_running_loop().create_future()  # who is gone cancels the call, and this wait with it
         if self._items is None:
@@ -266,7 +295,7 @@ def _scope_of(message: HttpRequest) -> dict[str, Any]:
         "raw_path": message.raw_path,
         "query_string": message.query_string,
         "root_path": message.root_path,
-        "headers": list(zip(message.header_names, message.header_values, strict=True)),
+        "headers": list(zip(message.header_names[:], message.header_values[:], strict=True)),
         "client": (message.client_host, message.client_port) if message.client_host else None,
         "server": (message.server_host, message.server_port) if message.server_host else None,
         "extensions": {},

@@ -13,8 +13,6 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import cloudpickle
-
 from mesh import errors
 from mesh.v1 import payload_pb2 as pb
 
@@ -181,6 +179,8 @@ def _dumps(value: Any, mentioned: list[Any]) -> bytes:
     except Exception:  # noqa: S110 - what pickle cannot do, or does by name of a script, cloudpickle does by value
         pass
     mentioned.clear()
+    import cloudpickle  # not at import: bridge and door, which carry payloads and read none, do without it
+
     try:
         return bytes(cloudpickle.dumps(value, 5))
     except Exception as error:

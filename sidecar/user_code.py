@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -105,10 +104,8 @@ def enter_runtime(runtime: Runtime) -> None:
     """
     if os.path.isdir(runtime.working_directory):
         os.chdir(runtime.working_directory)
-    standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
-    front = [
-        path for path in sys.path if path in standard or (os.path.dirname(path) in standard and "lib-dynload" in path)
-    ]
+    standard = os.path.dirname(os.__file__)  # sysconfig would import a megabyte of settings into each replica
+    front = [path for path in sys.path if path == standard or os.path.basename(path) == "lib-dynload"]
     user = [path or runtime.working_directory for path in runtime.sys_path]
     sys.path[:] = list(dict.fromkeys([*front, *user, *sys.path]))
 

@@ -57,7 +57,7 @@ async def _serve(child: Child) -> None:
         async with EngineLauncher(child.engine_socket, on_exit) as launcher:
             controller = Controller(store, launcher, clock, inbox, child.run_directory, _gpus())
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, controller.stop)
-            await controller.start()
+            await controller.start(is_first=child.incarnation == 1)
             servicer = ControllerServicer(controller, clock)
             async with serving(servicer, child.run_directory, child.token, child.incarnation):
                 await controller.run()

@@ -64,11 +64,14 @@ class Controller:
         self._wake_at_s = inf
         self._performing: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Takes over what the controller before this one left: its rows, and the replicas that still run."""
+    async def start(self, is_first: bool = False) -> None:
+        """Takes over what the controller before this one left: its rows, and the replicas that still run.
+
+        The first controller of an engine need not ask it: nothing runs yet, and the engine is still busy importing.
+        """
         self._revision, self._stored = await self._store.load()
         self._state = from_rows(self._stored, self._clock.now_s())
-        await self._step([Listed(await self._launcher.list())])
+        await self._step([Listed({} if is_first else await self._launcher.list())])
 
     async def run(self) -> None:
         """Works until all replicas have ended after :meth:`stop`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from itertools import count
 from os import PathLike
@@ -66,6 +64,9 @@ def plot(node: DeploymentNode, to_file: str | PathLike[str]) -> None:
 
 
 def _picture(text: str, picture_format: str) -> bytes:
+    import shutil
+    import subprocess
+
     program = shutil.which("dot")
     if program is None:
         raise ConfigError(

@@ -21,31 +21,39 @@ from mesh.engine.supervisor import Listening, Supervisor
 from mesh.engine.tree import CAN_FORK, adopt_orphans, assert_one_thread
 from mesh.errors import ConfigError, MeshError, MeshUnavailable
 
-PRELOADED = (
-    "asyncio",
-    "cloudpickle",
+PRELOADED_FOR_CONTROLLER = (
     "google.protobuf.message",
     "grpc.aio",
-    "httptools",
     "sqlite3",
-    "starlette.applications",
+    "uvloop",
+    "mesh.controller.__main__",
+)
+"""What is imported before the order comes: the controller is forked first, and starts while the rest is imported."""
+
+PRELOADED = (
+    "cloudpickle",
+    "httptools",
     "starlette.requests",
     "starlette.responses",
     "uvicorn",
-    "uvicorn.protocols.http.httptools_impl",
-    "uvloop",
-    "mesh.controller.__main__",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.http.auto",
     "sidecar.__main__",
     "http_bridge.__main__",
     "mesh.door.__main__",
 )
-"""What forks find imported. Never a user's module, and nothing that starts a thread at its import, as numpy does."""
+"""What all other forks find imported beside it: bridge, door, every replica, and a controller that is started again.
+
+It is the union of what they need, so that a fork imports nothing, and shares with the others the memory of what it
+does not need. Never a user's module, and nothing that starts a thread at its import, as numpy does.
+"""
 
 
 def run_engine(line_descriptor: int) -> int:
     """Runs a mesh to its end, as ordered by the socket behind ``line_descriptor``; returns the exit code."""
     line = socket.socket(fileno=line_descriptor)
     line.set_inheritable(False)
+    _preload(PRELOADED_FOR_CONTROLLER)
     order = receive_order(line)
     if order.detached and os.fork():
         os._exit(0)  # the owner may live long and would have to reap the engine
@@ -59,6 +67,7 @@ def run_engine(line_descriptor: int) -> int:
     send(line, report)
     if order.detached:
         _let_go_of_terminal()
+    _preload(PRELOADED)
     return supervisor.run(line)
 
 
@@ -72,14 +81,13 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
     port, grpc_port = (sockets[0].getsockname()[1] if sockets else 0 for sockets in (bound, kept))
     run_directory = RunDirectory.create()
     try:
-        _preload()
         adopt_orphans()
         death, _ = open_own_death()
         owner_deaths = () if order.detached else (order.owner_death,)
         outlet = None if order.detached else Outlet(os.dup(1))
         places = Listening(bound, kept, grpc_port)
         supervisor = Supervisor(order, run_directory, places, (death, *owner_deaths), outlet)
-        supervisor.start()
+        supervisor.start_controller()
         run_directory.publish(
             LivingMesh(
                 pid=order.owner_pid,
@@ -116,9 +124,10 @@ def _bind(
         raise MeshUnavailable(f"{error}: another program listens there; choose {choice}") from error
 
 
-def _preload() -> None:
-    """Imports what every fork needs. A module that cannot be imported is left to its role, which then says why."""
-    for module in PRELOADED if CAN_FORK else ():
+def _preload(modules: tuple[str, ...]) -> None:
+    """Imports what forks need. A module that cannot be imported is left to its role, which then says why."""
+    gc.disable()  # what is imported stays; looking for garbage in between takes a tenth of the time
+    for module in modules if CAN_FORK else ():
         try:
             importlib.import_module(module)
         except ImportError as error:
@@ -126,6 +135,7 @@ def _preload() -> None:
     assert_one_thread()
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
+    gc.enable()
 
 
 def _let_go_of_terminal() -> None:

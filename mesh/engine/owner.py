@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from mesh.engine import places
@@ -110,12 +109,61 @@ class EngineProcess:
             self.wait()
 
 
-def start_engine(options: EngineOptions) -> EngineProcess:
-    """Starts an engine and waits until its controller, bridge and door are started; they may take a moment to serve.
+class BootedEngine:
+    """An engine that imports what all processes of a mesh need and has no orders yet: it has touched nothing."""
 
-    Raises :class:`MeshUnavailable` when the port is busy or the engine does not come up, :class:`ConfigError` when
-    host or port are impossible. Nothing is left running then. An attached engine ends with this process, at once.
-    """
+    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, output: int, death: int) -> None:
+        self._process = process
+        self._line = line
+        self._output = output
+        self._death = death  # its number in the engine; here it is closed
+        self._is_waiting = True
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; a detached mesh lives in another."""
+        return self._process.pid
+
+    def start(self, options: EngineOptions) -> EngineProcess:
+        """Orders a mesh and waits until its ports are bound and its controller is started; it may not serve yet.
+
+        Raises :class:`MeshUnavailable` when the port is busy or the engine does not come up, :class:`ConfigError` when
+        host or port are impossible. Nothing is left running then. An attached engine ends with this process, at once.
+        """
+        assert self._is_waiting, "an engine runs one mesh"
+        try:
+            report = _agree(self._line, _order(options, self._death))
+        except BaseException as error:
+            if text := self._end():
+                error.add_note(text)
+            places.sweep()
+            raise
+        self._is_waiting = False
+        if options.detached:
+            self._process.wait()  # it has forked the engine off
+        output = _OutputThread(self._output, options.output or _write_to_stderr, self._process)
+        output.start()
+        engine = EngineProcess(report, self._process, self._line, output, options.drain_limit_s)
+        if not options.detached:
+            _end_at_exit(engine)
+        return engine
+
+    def dismiss(self) -> None:
+        """Ends it, unless it was given its orders."""
+        if self._is_waiting:
+            self._end()
+
+    def _end(self) -> str:
+        """Ends it and gives what it printed."""
+        self._is_waiting = False
+        self._process.kill()
+        self._process.wait()
+        self._line.close()
+        return _read_rest(self._output)
+
+
+def boot_engine() -> BootedEngine:
+    """Starts an engine that waits for its orders. It ends with this process."""
     ours, theirs = socket.socketpair()
     death, _ = open_own_death()
     reading, writing = os.pipe()
@@ -136,28 +184,18 @@ def start_engine(options: EngineOptions) -> EngineProcess:
         theirs.close()
         os.close(writing)
         os.close(death)
-    try:
-        report = _agree(ours, _order(options, death))
-    except BaseException as error:
-        process.kill()
-        process.wait()
-        places.sweep()
-        ours.close()
-        if text := _read_rest(reading):
-            error.add_note(text)
-        raise
-    if options.detached:
-        process.wait()  # it has forked the engine off
-    output = _OutputThread(reading, options.output or _write_to_stderr, process)
-    output.start()
-    engine = EngineProcess(report, process, ours, output, options.drain_limit_s)
-    if not options.detached:
-        _end_at_exit(engine)
-    return engine
+    return BootedEngine(process, ours, reading, death)
+
+
+def start_engine(options: EngineOptions) -> EngineProcess:
+    """Boots an engine and gives it its orders; see :meth:`BootedEngine.start`."""
+    return boot_engine().start(options)
 
 
 def mesh_version() -> str:
     """The version of this installation of mesh."""
+    from importlib import metadata  # takes longer than the rest of this module, so not before the engine boots
+
     return metadata.version("mesh")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mesh.errors import ConfigError
 
-with suppress(ImportError):  # there is none on Windows, where a mesh has no processes
+with suppress(ModuleNotFoundError):  # on Windows, where no mesh runs: handles, which can be bound there, import this
     import fcntl
 
 LONGEST_RUN_DIRECTORY = 78

@@ -87,10 +87,9 @@ class Supervisor:
         self._exit_code = 0
         self._wake_up = self._catch_signals()
 
-    def start(self) -> None:
-        """Starts controller, bridge and door; raises OSError when the system refuses."""
-        for role in self._roles.values():
-            self._start_role(role)
+    def start_controller(self) -> None:
+        """Starts the controller; raises OSError when the system refuses. :meth:`run` starts bridge and door."""
+        self._start_role(self._roles[CONTROLLER])
 
     def run(self, owner_line: socket.socket) -> int:
         """Runs until the mesh has ended; returns the exit code. Nothing of the mesh is left then."""

@@ -21,6 +21,8 @@ def pick(candidates: Sequence[T], cost: Callable[[T], Cost | None], random: Call
     has room, all are compared.
     """
     count = len(candidates)
+    if count == 1:
+        return candidates[0] if cost(candidates[0]) is not None else None
     if count > 2:
         first = int(random() * count)
         second = (first + 1 + int(random() * (count - 1))) % count

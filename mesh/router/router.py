@@ -307,6 +307,7 @@ class CallFuture(asyncio.Future[Payload | ItemStream]):
     def ended(self, result: Payload | ItemStream | BaseException) -> None:
         if self.done():
             return
+        del self.call  # it refers to this future: without the ring no collector has to find the two
         if isinstance(result, BaseException):
             self.set_exception(result)
         else:

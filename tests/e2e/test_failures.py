@@ -135,7 +135,7 @@ async def test_update_goes_on_when_the_controller_dies_in_the_middle_of_it(
         await update
         assert (await worker.work("after"))[0] == 2
     assert not load.errors
-    assert len(own_mesh.replicas()) == 2
+    wait_until(lambda: len(own_mesh.replicas()) == 2)  # the old ones have drained
 
 
 async def test_death_of_a_replica_is_502_for_http_requests_that_it_held(

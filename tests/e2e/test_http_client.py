@@ -412,7 +412,7 @@ async def test_client_that_leaves_while_a_plain_method_works_frees_the_slot_when
 ) -> None:
     for _ in range(2):
         with pytest.raises(httpx.ReadTimeout):
-            await async_client.get("/narrow_on_turn", params={"key": "sleeps"}, timeout=0.2)
+            await async_client.get("/narrow_on_turn", params={"key": "sleeps"}, timeout=httpx.Timeout(5, read=0.2))
     assert (await async_client.get("/narrow_on_turn")).text == "at once"
 
 
@@ -439,7 +439,8 @@ def test_plain_generator_is_a_stream(client: httpx.Client, key: str) -> None:
 @pytest.mark.feature("44h")
 async def test_client_that_leaves_a_stream_cancels_it(async_client: httpx.AsyncClient, key: str) -> None:
     async with async_client.stream("GET", "/streams/response", params={"key": key}) as answer:
-        assert await anext(answer.aiter_text()) == "first\n"
+        pieces = answer.aiter_text()  # kept: an iterator that nobody has closes the answer
+        assert await anext(pieces) == "first\n"
         await _gate("streams").begun(key)
     await _gate("streams").cancelled(key)
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
 import pytest
 
 from mesh.engine import owner
-from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
+from mesh.engine.owner import EngineOptions, EngineProcess, boot_engine, start_engine
 from mesh.engine.places import living
 from mesh.errors import ConfigError, MeshUnavailable
 from tests.e2e.commands import wait_until
@@ -195,6 +196,33 @@ def test_an_owner_that_does_not_read_stops_nobody(
     engine.stop(drain=False)
 
     assert 0 < sum(map(len, printed)) < 100 * 65536, "what nobody read was dropped"
+
+
+def test_an_engine_that_gets_no_orders_touches_nothing(place: Path) -> None:
+    booted = boot_engine()
+    engine = psutil.Process(booted.pid)
+    booted.dismiss()
+    assert not engine.is_running()
+    assert not (place / f"mesh-{os.getuid()}").exists()
+
+
+def test_an_engine_without_orders_ends_with_its_owner() -> None:
+    code = "import os, signal\nfrom mesh.engine.owner import boot_engine\nbooted = boot_engine()\n"
+    code += "print(booted.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    wait_until(lambda: not psutil.pid_exists(int(killed.stdout)))
+
+
+def test_what_cannot_be_run_leaves_no_engine() -> None:
+    code = (
+        "import mesh, psutil\n"
+        "try:\n"
+        "    mesh.run(5)\n"
+        "except TypeError as error:\n"
+        "    print('refused', psutil.Process().children())\n"
+    )
+    script = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=30)
+    assert (script.stdout, script.stderr) == ("refused []\n", "")
 
 
 def test_a_start_that_is_interrupted_leaves_no_directory(

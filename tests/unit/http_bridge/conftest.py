@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from http_bridge.app import Bridge
-from http_bridge.client import Client
+from http_bridge.long_waits import LongWaits
 from mesh.answers import answer_of, run_response
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext
@@ -142,6 +142,9 @@ class Browser:
     def ask(self, path: str = "/", method: str = "GET", *, headers: dict[str, str] | None = None, body: bytes = b"",
             more_body: bool = False) -> Browser:  # fmt: skip
         """Begin a request; with ``more_body`` its body goes on by :meth:`put`."""
+        headers = dict(headers or {})
+        if (body or more_body) and "content-length" not in map(str.lower, headers):
+            headers["transfer-encoding"] = "chunked"
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -151,7 +154,7 @@ class Browser:
             "raw_path": path.encode(),
             "query_string": b"",
             "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 8000),
         }
@@ -201,5 +204,4 @@ def browser(mesh: FakeMesh) -> Browser:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have clients listened to from the start, not only when a call takes long."""
-    plain = Client.cancel_when_gone
-    monkeypatch.setattr(Client, "cancel_when_gone", lambda self, cancel, after_s=0.0: plain(self, cancel, after_s=0.0))
+    monkeypatch.setattr(LongWaits, "add", lambda _, client: client.listen())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncGenerator
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from http_bridge.__main__ import Server, _debug_errors, make_server
+from http_bridge.joined_writes import JoinedWrites
 from mesh.config import DeploymentConfig
 
 from .conftest import FakeMesh
@@ -164,3 +166,84 @@ async def test_stopping_ends_what_was_begun_and_takes_nothing_new(mesh: FakeMesh
 )
 def test_tracebacks_are_shown_unless_the_engine_says_no(argument: bytes, shown: bool) -> None:
     assert _debug_errors(argument) is shown
+
+
+class Transport(asyncio.Transport):
+    """Keeps what was written, and says when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[bytes | str] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.told.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return "closed" in self.told
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+async def test_writes_of_one_tick_are_one() -> None:
+    transport = Transport()
+    joined = JoinedWrites(transport, asyncio.get_running_loop())
+    joined.write(b"head ")
+    joined.write(b"body")
+    assert transport.told == []
+    await asyncio.sleep(0)
+    joined.write(b"next")
+    await asyncio.sleep(0)
+    assert transport.told == [b"head body", b"next"]
+
+
+async def test_all_that_was_written_goes_before_the_end() -> None:
+    transport = Transport()
+    joined = JoinedWrites(transport, asyncio.get_running_loop())
+    joined.write(b"last words")
+    joined.close()
+    await asyncio.sleep(0)
+    assert transport.told == [b"last words", "closed"]
+    assert joined.is_closing()
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_body(mesh: FakeMesh, running: Running) -> None:
+    go_on = asyncio.Event()
+
+    async def words() -> AsyncGenerator[str, None]:
+        await go_on.wait()
+        yield "late"
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(words())
+
+    await mesh.serve("/", stream)
+    reader, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        go_on.set()
+        assert b"late" in await reader.read()
+    writer.close()
+
+
+async def test_an_exchange_leaves_no_rings(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
+    async def answer(request: Request) -> str:
+        return request.query_params["q"]
+
+    await mesh.serve("/", answer)
+    assert (await client.get("/?q=1")).text == "1"
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        assert (await client.get("/?q=1")).text == "1"
+        gc.collect()
+        left = [kind.__qualname__ for kind in map(type, gc.garbage) if kind.__module__.split(".")[0] in _OURS]
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        gc.garbage.clear()
+    assert left == []
+
+
+_OURS = {"mesh", "http_bridge", "starlette"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -55,6 +57,22 @@ async def test_call_goes_to_the_replica_and_its_answer_comes_back() -> None:
     replica.answer(b"x")
     await settle()
     assert asker.body == b"x"
+
+
+async def test_call_of_a_public_door_leaves_nothing_to_the_collector() -> None:
+    (replica,) = _replicas(1)
+    future = Asking(replica).router.call("__call__", Payload(PICKLE, b"x"), RequestContext("id"))
+    await settle()
+    replica.answer(b"x")
+    assert (await future).body == b"x"  # type: ignore[union-attr]
+    await settle()
+    gc.disable()
+    try:
+        known = weakref.ref(future)
+        del future
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 async def test_error_of_the_users_code_comes_back_as_it_is() -> None:
