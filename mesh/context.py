@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mesh.deadline import NEVER
 from mesh.v1 import replica_pb2 as pb
+
+if TYPE_CHECKING:
+    import asyncio
 
 LONGEST_CHAIN = 16
 """Replicas that may hold a slot for one request at the same time."""
