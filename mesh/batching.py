@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from mesh.batch_queue import BatchSettings
 from mesh.batches import BatchedFunction, Batches, is_end
-from mesh.context import Surroundings, surroundings, turn
+from mesh.context import Surroundings, current, surroundings, turn
 from mesh.errors import ConfigError
 from mesh.loops import crossing_to
 from mesh.per_object import PerObject
@@ -167,13 +167,19 @@ class BoundBatched:
         return batches.stream(arguments) if self._function.yields else batches.call(arguments)
 
     def _wait_gathered(self, arguments: tuple[Any, ...], around: Surroundings) -> Any:
-        """From a plain method of the replica: the turn is others' while it waits."""
+        """From a plain method of the replica: the turn is others' while it waits, and its end is the end of this."""
         ended = threading.Event()
         task: list[asyncio.Task[Any]] = []
 
         def start(context: Context) -> None:
-            task.append(around.loop.create_task(self._gathered(arguments), context=context))
-            task[0].add_done_callback(lambda _: ended.set())
+            waiting = around.loop.create_task(self._gathered(arguments), context=context)
+            waiting.add_done_callback(lambda _: ended.set())
+            task.append(waiting)
+            if (request := context.get(current)) is not None:
+                request.calls.add(waiting)
+                waiting.add_done_callback(request.calls.discard)
+                if request.cancelled:
+                    waiting.cancel()
 
         crossing_to(around.loop).put(start, copy_context())
         on_turn = turn.get()

@@ -27,7 +27,7 @@ LONGEST_MODEL_ID = 256
 class Cancellable(Protocol):
     """A call that is under way."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> object: ...
 
 
 class Turn(Protocol):

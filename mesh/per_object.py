@@ -41,6 +41,8 @@ class PerObject(Generic[B]):
         if instance is None:
             return self
         key = f"__mesh_{self.__name__}"
+        if not hasattr(instance, "__dict__"):
+            raise TypeError(f"{self.__qualname__} needs an object that takes attributes: its class has __slots__")
         kept: _Kept[B] | None = instance.__dict__.get(key)
         if kept is None or kept.owner is not instance:  # a copy of an object begins anew
             bound = self._bind(self.__wrapped__.__get__(instance))

@@ -34,7 +34,6 @@ def main(child: Child) -> int:
 
 async def _run(child: Child, launch: ReplicaLaunch) -> int:
     spec = DeploymentSpec.from_proto(launch.spec)
-    enter_runtime(spec.runtime)
     connection = await connect.attach(child.run_directory, child.token)
     user_code = UserCode(spec, lambda sha256: (Path(launch.blob_directory) / sha256).read_bytes())
     replica = Replica(ReplicaContext(spec.application, spec.name, launch.replica_id, launch.rank), spec, user_code)
@@ -49,6 +48,7 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
     try:
         async with Registration(connection.client, launch.replica_id, drain, replica.configure) as registration:
             registration.starting(os.getpid())
+            enter_runtime(spec.runtime)  # after our own imports: no module of the user's takes their place
             building = asyncio.ensure_future(replica.build())
             await asyncio.wait((building, draining), return_when=asyncio.FIRST_COMPLETED)
             if not building.done():

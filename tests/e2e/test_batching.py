@@ -52,10 +52,11 @@ async def test_a_wrong_number_of_results_and_an_exception_reach_every_caller(han
 
 
 async def test_deadline_and_cancellation_hold_while_a_batch_gathers(handle: mesh.DeploymentHandle) -> None:
-    late, gone = handle.options(timeout_s=0.2).waits(1), handle.waits(2)
-    with pytest.raises(mesh.DeadlineExceeded):
-        await late
-    gone.cancel()
+    for method in (handle.waits, handle.waits_through):
+        late, gone = method.options(timeout_s=0.2)(1), method(2)
+        with pytest.raises(mesh.DeadlineExceeded):
+            await late
+        gone.cancel()
     await handle.set_waits(0.0, 4)
     assert await handle.waits(3) == 3
 

@@ -158,6 +158,10 @@ class Batching:
         """A batch that is never full."""
         return numbers
 
+    def waits_through(self, number: int) -> Any:
+        """A def that calls it."""
+        return self.waits(number)
+
     async def set_waits(self, seconds: float, size: int) -> None:
         """Change the settings of ``waits``."""
         self.waits.set_batch_wait_timeout_s(seconds)

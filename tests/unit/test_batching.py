@@ -81,12 +81,12 @@ async def test_the_next_batch_gathers_while_one_runs() -> None:
     model.gate.clear()
     calls = [asyncio.create_task(model.double(1))]
     await asyncio.sleep(0.01)
-    calls += [asyncio.create_task(model.double(2)), asyncio.create_task(model.double(3))]
+    calls += [asyncio.create_task(model.double(number)) for number in (2, 3, 4)]
     await asyncio.sleep(0.01)
-    assert model.batches == [[1]]
+    assert model.batches == [[1]], "not even a full one"
     model.gate.set()
-    assert await asyncio.gather(*calls) == [2, 4, 6]
-    assert model.batches == [[1], [2, 3]]
+    assert await asyncio.gather(*calls) == [2, 4, 6, 8]
+    assert model.batches == [[1], [2, 3, 4]]
 
 
 async def test_a_batch_waits_for_others_as_long_as_it_was_told() -> None:
@@ -164,15 +164,27 @@ async def test_who_leaves_a_batch_that_runs_is_ignored() -> None:
 
 
 async def test_a_batch_that_everybody_has_left_is_cancelled_and_the_next_one_runs() -> None:
-    model = Model()
-    model.gate.clear()
-    calls = [asyncio.create_task(model.double(number)) for number in (1, 2)]
-    await model.begun.wait()
-    for call in calls:
-        call.cancel()
-    await asyncio.wait(calls)
-    model.gate.set()
-    assert await model.double(3) == 6
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    @batch(max_batch_size=2)
+    async def waits(numbers: list[int]) -> list[int]:
+        if numbers == [3]:
+            return numbers
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return numbers
+
+    calls = [asyncio.create_task(waits(number)) for number in (1, 2)]
+    await begun.wait()
+    calls[0].cancel()
+    await asyncio.wait(calls[:1])
+    assert not cancelled.is_set()
+    calls[1].cancel()
+    await asyncio.wait_for(cancelled.wait(), 5)
+    assert await waits(3) == 3
 
 
 async def test_each_caller_of_a_generator_has_its_own_stream_and_end() -> None:

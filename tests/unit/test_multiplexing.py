@@ -31,11 +31,13 @@ class Zoo:
     def __init__(self) -> None:
         self.loaded: list[str] = []
         self.gone: list[str] = []
+        self.gone_before: dict[str, list[str]] = {}
         self.at_once = self.most_at_once = 0
 
     @multiplexed(max_num_models_per_replica=2)
     async def model(self, model_id: str) -> Weights:
         self.loaded.append(model_id)
+        self.gone_before[model_id] = list(self.gone)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0.001)
@@ -49,6 +51,7 @@ class Zoo:
     @multiplexed(max_num_models_per_replica=2)
     def plain(self, model_id: str) -> Weights:
         self.loaded.append(model_id)
+        self.gone_before[model_id] = list(self.gone)
         if model_id == "broken":
             raise LookupError("no such model")
         return Weights(model_id, self.gone)
@@ -66,7 +69,7 @@ async def test_the_one_used_longest_ago_goes_before_the_next_is_loaded() -> None
     for model_id in ("a", "b", "a", "c"):
         await zoo.model(model_id)
     gc.collect()
-    assert (zoo.gone, zoo.loaded) == (["b"], ["a", "b", "c"])
+    assert (zoo.gone, zoo.loaded, zoo.gone_before["c"]) == (["b"], ["a", "b", "c"], ["b"])
 
 
 async def test_a_model_that_is_in_use_lives_on() -> None:
@@ -125,7 +128,7 @@ def test_plain_loaders_let_go_and_try_again_as_well() -> None:
     zoo = Zoo()
     for model_id in ("a", "b", "c"):
         zoo.plain(model_id)
-    assert zoo.gone == ["a"]
+    assert (zoo.gone, zoo.gone_before["c"]) == (["a"], ["a"])
     for _ in range(2):
         with pytest.raises(LookupError):
             zoo.plain("broken")
@@ -180,3 +183,15 @@ def test_the_model_of_a_request_is_known_in_it_and_nowhere_else() -> None:
     current.set(RequestContext("r", model_id="a"))
     assert get_multiplexed_model_id() == "a"
     current.set(None)
+
+
+def test_an_object_that_takes_no_attributes_is_refused() -> None:
+    class Slotted:
+        __slots__ = ()
+
+        @multiplexed
+        def model(self, model_id: str) -> str:
+            return model_id
+
+    with pytest.raises(TypeError, match=r"Slotted.model needs an object that takes attributes"):
+        Slotted().model("a")
