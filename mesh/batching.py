@@ -11,7 +11,8 @@ from contextvars import Context, copy_context
 from typing import Any, overload
 
 from mesh.batch_queue import BatchSettings
-from mesh.batches import BatchedFunction, Batches, is_end
+from mesh.batch_run import BatchedFunction, is_end
+from mesh.batches import Batches
 from mesh.context import Surroundings, current, surroundings, turn
 from mesh.errors import ConfigError
 from mesh.loops import crossing_to

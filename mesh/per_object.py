@@ -40,7 +40,7 @@ class PerObject(Generic[B]):
     def __get__(self, instance: object | None, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        key = f"__mesh_{self.__name__}"
+        key = f"__mesh_{self.__qualname__}"  # a method that it overrides has a state of its own
         if not hasattr(instance, "__dict__"):
             raise TypeError(f"{self.__qualname__} needs an object that takes attributes: its class has __slots__")
         kept: _Kept[B] | None = instance.__dict__.get(key)

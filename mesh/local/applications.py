@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -62,9 +62,14 @@ class LocalApplications:
         self._version = count(1)
         self._launched = count(1)
         self._serving = AsyncExitStack()
+        self._one_change = asyncio.Lock()
 
     async def run(self, application: Application) -> None:
         """Replace the application of that name: the new replicas are built first; what did not change keeps its own."""
+        async with self._one_change:
+            await self._run(application)
+
+    async def _run(self, application: Application) -> None:
         spec = application.spec
         self._check_route(spec)
         before = self._applications.get(spec.name)
@@ -73,11 +78,13 @@ class LocalApplications:
         if before is None:  # a constructor may call the others: they are there, and have no replica yet
             self._publish({spec.name: LocalApplication(spec, {})})
         try:
-            await asyncio.gather(*(replica.build() for replicas in new.values() for replica in replicas))
-        except ConstructionFailed as failure:
+            await _build([replica for replicas in new.values() for replica in replicas])
+        except BaseException as error:
             self._publish({})
             await self._end(LocalApplication(spec, new), grace_s=0.0)
-            raise DeployFailed(f"application {spec.name!r} does not come up\n{failure.traceback}") from failure
+            if isinstance(error, ConstructionFailed):
+                raise DeployFailed(f"application {spec.name!r} does not come up\n{error.traceback}") from error
+            raise
         for replica in (replica for replicas in new.values() for replica in replicas):
             self.by_id[replica.replica_id] = replica
             await replica.lives.enter_async_context(replica.looked_after(lambda: None))
@@ -104,12 +111,14 @@ class LocalApplications:
             raise DeployFailed(f"application {spec.name!r} does not come up\n" + "\n".join(refusals))
 
     async def delete(self, name: str) -> None:
-        application = self._applications.pop(name, None)
-        if application is None:
-            known = ", ".join(sorted(self._applications)) or "none"
-            raise DeploymentNotFound(f"there is no application {name!r}; there are: {known}")
-        self._publish({})
-        await self._end(application)
+        """Drain an application."""
+        async with self._one_change:
+            application = self._applications.pop(name, None)
+            if application is None:
+                known = ", ".join(sorted(self._applications)) or "none"
+                raise DeploymentNotFound(f"there is no application {name!r}; there are: {known}")
+            self._publish({})
+            await self._end(application)
 
     async def listen(self, listeners: tuple[socket.socket, ...]) -> None:
         from mesh.local.http import serving  # it needs what the rest of a local mesh does without
@@ -186,6 +195,18 @@ class LocalApplications:
                 self.by_id.pop(replica.replica_id, None)
                 await replica.lives.aclose()
                 replica.close()
+
+
+async def _build(replicas: Sequence[LocalReplica]) -> None:
+    """Build all of them at the same time; the first that fails ends the others."""
+    tasks = [asyncio.create_task(replica.build()) for replica in replicas]
+    try:
+        for built in asyncio.as_completed(tasks):
+            await built
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _unchanged(before: LocalApplication, spec: ApplicationSpec) -> dict[str, list[LocalReplica]]:

@@ -12,7 +12,7 @@ import cloudpickle
 import pytest
 
 from mesh import errors
-from mesh.batches import ITEMS_AHEAD
+from mesh.batch_run import ITEMS_AHEAD
 from mesh.batching import Batched, batch
 from mesh.config import MethodKind
 from mesh.context import RequestContext, current
@@ -246,6 +246,15 @@ async def test_a_batch_waits_until_the_last_of_its_callers_gives_up_and_wants_on
         )
     )
     assert seen == [([1, 3], "a", 7.0, ("X#1", "Y#1", "M#1")), ([2], "b", 9.0, ("M#1",))]
+
+
+async def test_a_method_that_is_overridden_has_batches_of_its_own() -> None:
+    class Tuned(Model):
+        @batch(max_batch_size=2)
+        async def double(self, numbers: list[int]) -> list[int]:
+            return [1 + await super(Tuned, self).double(number) for number in numbers]
+
+    assert await asyncio.wait_for(Tuned().double(3), 5) == 7
 
 
 def test_each_loop_has_batches_of_its_own() -> None:

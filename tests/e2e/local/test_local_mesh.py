@@ -83,6 +83,20 @@ def test_a_new_application_that_does_not_come_up_leaves_nothing() -> None:
     assert mesh.status().applications == ()
 
 
+def test_who_waits_for_one_that_does_not_come_up_is_ended_with_it() -> None:
+    with pytest.raises(mesh.DeployFailed, match="the weights are missing"):
+        mesh.run(_Waits.bind(Broken.bind()), local=True)
+    assert mesh.status().applications == ()
+
+
+@mesh.deployment
+class _Waits:
+    """Calls another in its constructor."""
+
+    def __init__(self, broken: mesh.DeploymentHandle) -> None:
+        broken.remote().result(timeout_s=60)
+
+
 def test_running_again_replaces_and_deleting_takes_away() -> None:
     first = mesh.run(Keeps.bind(), local=True)
     second = mesh.run(Placed.bind(), local=True)
