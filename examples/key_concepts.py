@@ -58,8 +58,8 @@ def main(port: int) -> None:
     # A graph: the output of one deployment is the input of the next. Its driver answers for it.
     with InputNode() as kelvin:
         graph = DAGDriver.bind(fahrenheit.read.bind(kelvin_to_celsius.bind(kelvin)))
-    handle = mesh.run(graph, name="graph", route_prefix="/graph")
-    print("by graph: ", mesh.get(handle.predict.remote(373.15)))
+    driver = mesh.run(graph, name="graph", route_prefix="/graph")
+    print("by graph: ", mesh.get(driver.predict.remote(373.15)))
 
 
 if __name__ == "__main__":

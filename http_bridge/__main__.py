@@ -64,7 +64,7 @@ def make_server(bridge: Bridge) -> Server:
     config = uvicorn.Config(
         bridge,
         http=HttpProtocol,
-        ws="none",
+        ws="websockets-sansio",
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -72,7 +72,10 @@ def make_server(bridge: Bridge) -> Server:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    log = logging.getLogger("uvicorn.error")
+    log.setLevel(logging.ERROR)
+    # uvicorn takes a handshake that was answered with an HTTP response for one that was forgotten.
+    log.addFilter(lambda record: "without completing handshake" not in record.getMessage())
     return Server(config)
 
 

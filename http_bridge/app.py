@@ -18,9 +18,11 @@ from http_bridge.client import ClientGone
 from http_bridge.errors import Answer, error_answer, text_answer
 from http_bridge.exchange import Router, exchange, send_head
 from http_bridge.long_waits import LongWaits
-from http_bridge.request_head import read_head
+from http_bridge.request_head import RequestHead, read_head
 from http_bridge.routes import Route, Routes
+from http_bridge.websocket import relay_websocket
 from mesh.errors import MeshError, MeshUnavailable
+from mesh.websocket import refusal_messages
 
 _log = logging.getLogger(__name__)
 
@@ -45,30 +47,44 @@ class Bridge:
             self._routes_known.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1011, "reason": _NO_WEBSOCKETS})
-            return
-        assert scope["type"] == "http", scope["type"]
         head = read_head(scope)
-        path: str = scope["path"]
-        answer: Answer | None
+        is_websocket = scope["type"] == "websocket"
         try:
-            if head.wants_websocket:
-                raise HTTPException(501, f"{_NO_WEBSOCKETS}\n")
-            if path.startswith("/-/"):
-                answer = await self._own_page(path, scope["method"])
-            elif (match := (self._routes or await self._first_routes()).match(path)) is None:
-                answer = text_answer(404, f"No deployment answers at {path!r}. GET /-/routes lists the routes.\n")
+            if is_websocket:
+                answer = await self._answer_websocket(head, scope, receive, send)
             else:
-                router = self._router(match.route.application, match.route.deployment)
-                answer = await exchange(router, match.taken, head, scope, receive, send, self._waits)
+                answer = await self._answer(head, scope, receive, send)
         except ClientGone:
             return
         except Exception as error:
             answer = self._error_answer(error, head.request_id)
-        if answer is not None:
+        if answer is None:
+            return
+        if is_websocket:
+            for message in refusal_messages(answer.status, answer.headers, answer.body):
+                await send(message)
+        else:
             await send_head(send, answer.status, answer.headers, head.request_id)
             await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer(self, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        path: str = scope["path"]
+        if path.startswith("/-/"):
+            return await self._own_page(path, scope["method"])
+        match = (self._routes or await self._first_routes()).match(path)
+        if match is None:
+            return _no_route(path)
+        router = self._router(match.route.application, match.route.deployment)
+        return await exchange(router, match.taken, head, scope, receive, send, self._waits)
+
+    async def _answer_websocket(self, head: RequestHead, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        path: str = scope["path"]
+        match = None if path.startswith("/-/") else (self._routes or await self._first_routes()).match(path)
+        if match is None:
+            return _no_route(path)
+        router = self._router(match.route.application, match.route.deployment)
+        await relay_websocket(router, match.taken, head, scope, receive, send)
+        return None
 
     async def _own_page(self, path: str, method: str) -> Answer:
         if path not in ("/-/healthz", "/-/routes"):
@@ -99,4 +115,5 @@ class Bridge:
         return error_answer(error, debug=self._debug_errors)
 
 
-_NO_WEBSOCKETS: Final = "WebSockets are not supported yet by this version of mesh"
+def _no_route(path: str) -> Answer:
+    return text_answer(404, f"No deployment answers at {path!r}. GET /-/routes lists the routes.\n")

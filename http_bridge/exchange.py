@@ -49,7 +49,13 @@ class Router(Protocol):
     async def wait_config(self) -> DeploymentConfig | None: ...
 
     def call(
-        self, method: str, payload: Payload, context: RequestContext, items: AsyncIterator[Payload] | None = None
+        self,
+        method: str,
+        payload: Payload,
+        context: RequestContext,
+        items: AsyncIterator[Payload] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> Call: ...
 
 
@@ -60,7 +66,7 @@ async def exchange(
 
     Raises what the call raised, :class:`http_bridge.client.ClientGone` when nobody is there to be answered.
     """
-    config = router.config or await _first_config(router, head)
+    config = router.config or await first_config(router, head)
     limit_bytes = config.max_body_bytes
     if head.content_length > limit_bytes:
         raise too_large(limit_bytes)
@@ -91,7 +97,7 @@ async def exchange(
         client.stop_listening()
 
 
-async def _first_config(router: Router, head: RequestHead) -> DeploymentConfig:
+async def first_config(router: Router, head: RequestHead) -> DeploymentConfig:
     """The limits that hold for the first request of a deployment, too."""
     try:
         async with asyncio.timeout(head.timeout_s(_DEFAULT_CONFIG.request_timeout_s)):

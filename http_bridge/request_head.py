@@ -21,7 +21,6 @@ class RequestHead(NamedTuple):
     timeout: bytes | None
     content_length: int
     has_body: bool
-    wants_websocket: bool
     model_id: str = ""
 
     def timeout_s(self, configured_s: float | None) -> float | None:
@@ -44,7 +43,7 @@ def read_head(scope: Scope) -> RequestHead:
     """The head of the request of an ASGI scope. An id or a trace context that is malformed counts as absent."""
     headers = {name: value for name, value in scope["headers"] if name in _NAMES}
     if not headers:
-        return RequestHead(new_request_id(), "", None, 0, False, False)
+        return RequestHead(new_request_id(), "", None, 0, False)
     request_id = headers.get(b"x-request-id", b"")
     traceparent = headers.get(b"traceparent", b"")
     length = headers.get(b"content-length", b"")
@@ -54,7 +53,6 @@ def read_head(scope: Scope) -> RequestHead:
         timeout=headers.get(b"x-request-timeout-seconds"),
         content_length=int(length) if length.isdigit() else 0,
         has_body=bool(length) or b"transfer-encoding" in headers,
-        wants_websocket=headers.get(b"upgrade", b"").lower() == b"websocket",
         model_id=_model_id(headers),
     )
 
@@ -72,7 +70,6 @@ _NAMES: Final = frozenset(
         b"traceparent",
         b"content-length",
         b"transfer-encoding",
-        b"upgrade",
         b"mesh-multiplexed-model-id",
         b"serve_multiplexed_model_id",
     )

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
         delete,
         get,
         get_deployment,
-        ingress,
         list_deployments,
         run,
         shutdown,
         start,
         status,
     )
+    from mesh.asgi import ingress
     from mesh.batching import batch
     from mesh.context import ReplicaContext, get_replica_context
     from mesh.deployments import Deployment, deployment
@@ -48,9 +48,8 @@ if TYPE_CHECKING:
     from mesh.multiplexing import get_multiplexed_model_id, multiplexed
 
 _HOMES = {
-    "mesh.api": (
-        "GRPCOptions HTTPOptions delete get get_deployment ingress list_deployments run shutdown start status"
-    ),
+    "mesh.api": ("GRPCOptions HTTPOptions delete get get_deployment list_deployments run shutdown start status"),
+    "mesh.asgi": "ingress",
     "mesh.batching": "batch",
     "mesh.context": "ReplicaContext get_replica_context",
     "mesh.deployments": "Deployment deployment",

@@ -21,7 +21,7 @@ from starlette.types import Message
 from mesh.errors import PayloadError
 from mesh.http import ASGI_VERSION, empty_request
 from mesh.json_encoding import NotReady, encode_json
-from mesh.payload import Attachable
+from mesh.payload import Attachable, AttachableItems
 from mesh.v1.http_pb2 import HttpResponse
 
 
@@ -40,8 +40,8 @@ def encode_answer(value: object) -> bytes | Response:
         return encode_whole(200, _TEXT, b"")
     if isinstance(value, bytes | bytearray | memoryview):
         return encode_whole(200, _BYTES, bytes(value))
-    if isinstance(value, AsyncGeneratorType | GeneratorType):
-        return stream_answer(value)
+    if isinstance(value, AsyncGeneratorType | GeneratorType | AttachableItems):
+        return stream_answer(value)  # type: ignore[arg-type] # of items there is one kind, which mesh.response knows
     return encode_whole(200, _JSON, encode_json(value))
 
 
@@ -57,12 +57,22 @@ async def answer_of(value: Any) -> bytes | Response:
 
 
 async def json_answer(value: object) -> Response:
-    """The answer of a driver: a Response as it is, anything else as JSON, also str, bytes and None."""
+    """The answer of a driver: a Response as it is, anything else as JSON, also str, bytes and None.
+
+    A stream is one line of JSON for each item.
+    """
     if isinstance(value, Response):
         return value
+    if isinstance(value, AttachableItems):
+        return StreamingResponse(_json_lines(value), media_type="application/x-ndjson")
+    return Response(await _json_of(value), media_type="application/json")
+
+
+async def _json_of(value: object) -> bytes:
+    """The value as JSON; calls in it that have not ended are awaited."""
     while True:
         try:
-            return Response(encode_json(value), media_type="application/json")
+            return encode_json(value)
         except NotReady as unready:
             await unready.ref.value()
 
@@ -176,6 +186,11 @@ def _piece(item: object) -> bytes:
 async def _async_pieces(items: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
     async for item in items:
         yield _piece(item)
+
+
+async def _json_lines(items: Any) -> AsyncGenerator[bytes, None]:
+    async for item in items:
+        yield await _json_of(item) + b"\n"
 
 
 async def _never() -> Message:

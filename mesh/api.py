@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from mesh import context
 from mesh.errors import ConfigError, MeshUnavailable, NotSupportedYet
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mesh.handle import DeploymentHandle
     from mesh.local import LocalMesh
     from mesh.owned_mesh import OwnedMesh
+    from mesh.response import DeploymentResponse, Ref
+    from mesh.type_variables import T
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def start(
 
 
 def run(
-    node: DeploymentNode,
+    node: DeploymentNode[T],
     *,
     name: str = "default",
     route_prefix: str | None = "/",
@@ -93,7 +95,7 @@ def run(
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
     local: bool | None = None,
-) -> DeploymentHandle:
+) -> DeploymentHandle[T]:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
     An application of that name is replaced: the new one comes up first, what did not change keeps its replicas.
@@ -110,20 +112,13 @@ def run(
     _refuse_in_replica()
     _check_options(http_options, grpc_options)
     if _is_local(local):
-        from mesh.application import application_of
-
-        application = application_of(node, name, route_prefix)
-        mesh_here = _start_local(http_options)
-        handle = mesh_here.deploy(application)
-        if blocking:
-            mesh_here.wait_for_interrupt()
-        return handle
+        return _run_local(node, name, route_prefix, blocking, http_options)
     with _engine_booting() as booted:
         from mesh.application import application_of
 
         application = application_of(node, name, route_prefix)  # what cannot be run starts nothing
         mesh = _start(http_options, grpc_options, booted)
-    handle = mesh.deploy(application)
+    handle: DeploymentHandle[T] = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()
     else:
@@ -173,6 +168,12 @@ def shutdown(*, drain: bool = True) -> None:
             mesh.close(drain)
 
 
+@overload
+def get(ref: DeploymentResponse[T] | Ref[T], timeout_s: float | None = None) -> T: ...
+@overload
+def get(ref: list[DeploymentResponse[T]] | list[Ref[T]], timeout_s: float | None = None) -> list[T]: ...
+@overload
+def get(ref: Any, timeout_s: float | None = None) -> Any: ...
 def get(ref: Any, timeout_s: float | None = None) -> Any:
     """The value of a ref or a response; of a list of them, nested too, a list of values; anything else is itself.
 
@@ -192,11 +193,6 @@ def get_deployment(name: str) -> NoReturn:
 def list_deployments() -> NoReturn:
     """Not in this version."""
     raise NotSupportedYet("list_deployments() is not supported yet: mesh.status() lists all deployments")
-
-
-def ingress(app: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.ingress is not supported yet: answer requests in __call__")
 
 
 _owned: OwnedMesh | None = None
@@ -275,6 +271,19 @@ def _start_local(http_options: HTTPOptions | None) -> LocalMesh:
         if http_options is not None:
             _local.listen(http_options.host, http_options.port)
         return _local
+
+
+def _run_local(
+    node: DeploymentNode[T], name: str, route_prefix: str | None, blocking: bool, http_options: HTTPOptions | None
+) -> DeploymentHandle[T]:
+    from mesh.application import application_of
+
+    application = application_of(node, name, route_prefix)
+    mesh = _start_local(http_options)
+    handle: DeploymentHandle[T] = mesh.deploy(application)
+    if blocking:
+        mesh.wait_for_interrupt()
+    return handle
 
 
 def _own() -> OwnedMesh:

@@ -28,6 +28,7 @@ from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
 from mesh.router.endpoints import Endpoint
 from mesh.router.router import Carry, Router
+from mesh.segments.copying import process_pool
 from mesh.token import metadata
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class Connection:
     def __init__(
         self, run_directory: str, client: ControllerClient, carry: Carry, thread: LoopThread | None = None
     ) -> None:
+        process_pool()  # what is wrong with its bound is said here, not in the middle of a call
         self.run_directory = run_directory
         self.loop = asyncio.get_running_loop()
         self.loop_thread = thread

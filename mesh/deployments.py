@@ -13,21 +13,21 @@ from mesh.dag.nodes import ClassNode, FunctionNode
 from mesh.errors import ConfigError, NotSupportedYet
 from mesh.options import DeploymentOptions, changed_fields
 from mesh.target import methods_of
+from mesh.type_variables import D
 from mesh.user_config import decode_user_config
 
-T = TypeVar("T", bound=Callable[..., Any])
 C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Deployment(Generic[T]):
+class Deployment(Generic[D]):
     """A class or a function, its name and its settings. Made by :func:`deployment`, never changed.
 
     ``init_args`` and ``init_kwargs`` are what the constructor gets when ``bind`` is given nothing. ``own_route_prefix``
     is the route prefix that was set, if one was.
     """
 
-    target: T
+    target: D
     name: str
     version: str | None = None
     config: DeploymentConfig = field(default_factory=DeploymentConfig)
@@ -64,7 +64,7 @@ class Deployment(Generic[T]):
         """What ``reconfigure`` is called with; None when there is none."""
         return decode_user_config(self.config.user_config_json)
 
-    def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[T]:
+    def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[D]:
         """A new deployment with some settings changed; this one stays as it is.
 
         >>> from mesh.deployments import deployment
@@ -77,10 +77,10 @@ class Deployment(Generic[T]):
         return dataclasses.replace(self, **changed_fields(options, self.config))
 
     @overload
-    def bind(self: Deployment[type[C]], *args: Any, **kwargs: Any) -> ClassNode: ...
+    def bind(self: Deployment[type[C]], *args: Any, **kwargs: Any) -> ClassNode[C]: ...
     @overload
-    def bind(self, *args: Any, **kwargs: Any) -> FunctionNode: ...
-    def bind(self, *args: Any, **kwargs: Any) -> ClassNode | FunctionNode:
+    def bind(self, *args: Any, **kwargs: Any) -> FunctionNode[D]: ...
+    def bind(self, *args: Any, **kwargs: Any) -> ClassNode[Any] | FunctionNode[D]:
         """A node of a graph: a class with the arguments of its constructor, or a function with its arguments.
 
         Other nodes may be arguments, also inside lists, tuples and dicts. Raises :class:`ConfigError` for what
@@ -111,15 +111,15 @@ class Deployment(Generic[T]):
         return f"Deployment(name={self.name},version={self.version},route_prefix={self.route_prefix})"
 
     @property
-    def __mesh_target__(self) -> T:
+    def __mesh_target__(self) -> D:
         """How :mod:`mesh.target` finds the target where an import path leads to the deployment."""
         return self.target
 
 
 @overload
-def deployment(target: T, /) -> Deployment[T]: ...
+def deployment(target: D, /) -> Deployment[D]: ...
 @overload
-def deployment(**options: Unpack[DeploymentOptions]) -> Callable[[T], Deployment[T]]: ...
+def deployment(**options: Unpack[DeploymentOptions]) -> Callable[[D], Deployment[D]]: ...
 def deployment(
     target: Callable[..., Any] | None = None, /, **options: Unpack[DeploymentOptions]
 ) -> Deployment[Any] | Callable[[Any], Deployment[Any]]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, TypeAlias, final, overload
 
 from starlette.requests import HTTPConnection
 
@@ -27,6 +28,19 @@ from mesh.response import ATTACHABLES, DeploymentResponse, Ref
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call, Ending
 from mesh.router.router import Router
+from mesh.segments.copying import keep
+from mesh.type_variables import P, R, T_co
+
+if TYPE_CHECKING:
+    from mesh.response import UnknownResponse, UnknownResult
+
+    @final
+    class _Anything:
+        """No type but Any goes for this one: so it tells methods of which nobody knows what they return."""
+
+    _Unknown: TypeAlias = _Anything | Coroutine[Any, Any, _Anything]
+    _Items: TypeAlias = AsyncIterator[R] | Iterator[R] | Coroutine[Any, Any, DeploymentResponseGenerator[R]]
+    _PassedOn: TypeAlias = DeploymentResponse[R] | Ref[R] | Coroutine[Any, Any, DeploymentResponse[R] | Ref[R]]
 
 __all__ = ["CallOptions", "DeploymentHandle", "DeploymentResponse", "DeploymentResponseGenerator", "Ref"]
 
@@ -42,11 +56,14 @@ class CallOptions:
     multiplexed_model_id: str = ""
 
 
-class DeploymentHandle:
+class DeploymentHandle(Generic[T_co]):
     """Calls one deployment. Cheap to make, safe in any thread and on any loop, and picklable.
 
     ``handle.method`` is a handle that calls that method; the handle itself calls ``__call__``. ``run_directory`` says
     which mesh is meant: by default that of the process which pickles it, "" always that of the process which calls.
+
+    ``DeploymentHandle[Model]`` tells type checkers what is called: see docs/decisions/013-types.md for what they make
+    of it. A handle of one method is a ``DeploymentHandle[Callable[[int], float]]``.
     """
 
     def __init__(
@@ -73,6 +90,17 @@ class DeploymentHandle:
         """The application that the deployment belongs to."""
         return self._application
 
+    @overload
+    def options(
+        self,
+        *,
+        method_name: None = None,
+        stream: Literal[False] | None = None,
+        multiplexed_model_id: str = "",
+        timeout_s: float | None = None,
+        retry_on_death: bool | None = None,
+    ) -> DeploymentHandle[T_co]: ...
+    @overload
     def options(
         self,
         *,
@@ -81,8 +109,30 @@ class DeploymentHandle:
         multiplexed_model_id: str = "",
         timeout_s: float | None = None,
         retry_on_death: bool | None = None,
-    ) -> DeploymentHandle:
+    ) -> DeploymentHandle[Any]: ...
+    @overload
+    def options(
+        self,
+        *,
+        method_name: Callable[Concatenate[Any, P], R],
+        stream: None = None,
+        multiplexed_model_id: str = "",
+        timeout_s: float | None = None,
+        retry_on_death: bool | None = None,
+    ) -> DeploymentHandle[Callable[P, R]]: ...
+    def options(
+        self,
+        *,
+        method_name: str | Callable[..., Any] | None = None,
+        stream: bool | None = None,
+        multiplexed_model_id: str = "",
+        timeout_s: float | None = None,
+        retry_on_death: bool | None = None,
+    ) -> DeploymentHandle[Any]:
         """A handle with other options; None, and "" for a model, keep the present one.
+
+        ``method_name`` is the name of a method or the method of the class itself, ``Model.predict``, from which type
+        checkers learn its parameters and its result.
 
         ``timeout_s`` bounds each call, in seconds; ``retry_on_death`` has calls that a replica held when it died sent
         again to another one. ``stream=True`` says that the method answers with items; for a generator method this is
@@ -99,7 +149,7 @@ class DeploymentHandle:
         options = self._options
         return self._with(
             CallOptions(
-                method_name=options.method_name if method_name is None else method_name,
+                method_name=options.method_name if method_name is None else _name_of(method_name),
                 timeout_s=options.timeout_s if timeout_s is None else timeout_s,
                 retry_on_death=options.retry_on_death if retry_on_death is None else retry_on_death,
                 stream=options.stream if stream is None else stream,
@@ -107,19 +157,37 @@ class DeploymentHandle:
             )
         )
 
-    def __getattr__(self, name: str) -> DeploymentHandle:
+    def __getattr__(self, name: str) -> DeploymentHandle[Any]:
         if name.startswith("_"):
             raise AttributeError(f"a handle has no attribute {name!r}")
         bound = self._with(replace(self._options, method_name=name))
         self.__dict__[name] = bound
         return bound
 
-    def _with(self, options: CallOptions) -> DeploymentHandle:
-        handle = DeploymentHandle(self._application, self._deployment, options, self._run_directory)
+    def _with(self, options: CallOptions) -> DeploymentHandle[Any]:
+        handle: DeploymentHandle[Any] = DeploymentHandle(
+            self._application, self._deployment, options, self._run_directory
+        )
         handle._connection, handle._router = self._connection, self._router
         return handle
 
-    def __call__(self, *args: Any, **kwargs: Any) -> ResultFuture | DeploymentResponseGenerator:
+    @overload
+    def __call__(self: DeploymentHandle[Callable[P, _Unknown]], *args: P.args, **kwargs: P.kwargs) -> UnknownResult: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap] # of what yields, the items are asked for
+        self: DeploymentHandle[Callable[P, _Items[R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> DeploymentResponseGenerator[R]: ...
+    @overload
+    def __call__(
+        self: DeploymentHandle[Callable[P, _PassedOn[R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def __call__(
+        self: DeploymentHandle[Callable[P, Coroutine[Any, Any, R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[R]: ...
+    @overload
+    def __call__(self: DeploymentHandle[Callable[P, R]], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the method from a coroutine: await its result, or read the items of a generator with ``async for``."""
         try:
             loop = asyncio.get_running_loop()
@@ -130,13 +198,29 @@ class DeploymentHandle:
         connection = self._connected()
         if self._yields():
             return self._start_stream(connection, args, kwargs)
-        future = ResultFuture(loop=loop)
+        future: ResultFuture[Any] = ResultFuture(loop=loop)
         future.bind(connection, loop)
         future.call = self._call(future)
         self._start(connection, future.call, args, kwargs)
         return future
 
-    def remote(self, *args: Any, **kwargs: Any) -> DeploymentResponse | DeploymentResponseGenerator:
+    @overload
+    def remote(self: DeploymentHandle[Callable[P, _Unknown]], *args: P.args, **kwargs: P.kwargs) -> UnknownResponse: ...
+    @overload
+    def remote(  # type: ignore[overload-overlap] # of what yields, the items are asked for
+        self: DeploymentHandle[Callable[P, _Items[R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> DeploymentResponseGenerator[R]: ...
+    @overload
+    def remote(
+        self: DeploymentHandle[Callable[P, _PassedOn[R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> DeploymentResponse[R]: ...
+    @overload
+    def remote(
+        self: DeploymentHandle[Callable[P, Coroutine[Any, Any, R]]], *args: P.args, **kwargs: P.kwargs
+    ) -> DeploymentResponse[R]: ...
+    @overload
+    def remote(self: DeploymentHandle[Callable[P, R]], *args: P.args, **kwargs: P.kwargs) -> DeploymentResponse[R]: ...
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Start a call, awaited or not. Arguments are pickled now; later changes of them are not seen.
 
         A generator method gives a :class:`DeploymentResponseGenerator`. Where it is not known yet what the method is,
@@ -156,7 +240,7 @@ class DeploymentHandle:
 
     def _start_stream(
         self, connection: Connection, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> DeploymentResponseGenerator:
+    ) -> DeploymentResponseGenerator[Any]:
         outcome = self._outcome(connection)
         self._start(connection, outcome.call, args, kwargs)
         return DeploymentResponseGenerator(outcome)
@@ -187,7 +271,9 @@ class DeploymentHandle:
     def _start(self, connection: Connection, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
             encoded = encode_call(args, kwargs, ATTACHABLES)
-            if encoded.attached:
+            if encoded.loose and asyncio._get_running_loop() is None:
+                encoded = encoded.kept(keep(encoded.loose))  # the caller may change them when this returns
+            if encoded.attached or encoded.loose:
                 for value in encoded.attached:
                     if isinstance(value, HTTPConnection):
                         claim_request(value)
@@ -196,7 +282,7 @@ class DeploymentHandle:
         except BaseException as error:
             call.end(error)
             raise
-        call.payload = Payload(PICKLE, encoded.body)
+        call.payload = Payload(PICKLE, encoded.body, encoded.buffers)
         connection.submit(call)
 
     def _check_method(self) -> None:
@@ -249,6 +335,15 @@ class DeploymentHandle:
         method = self._options.method_name
         of_method = "" if method == "__call__" else f", method={method!r}"
         return f"DeploymentHandle({self._application!r}, {self._deployment!r}{of_method})"
+
+
+def _name_of(method: object) -> str:
+    name = method if isinstance(method, str) else getattr(method, "__name__", None)
+    if not isinstance(name, str):
+        raise TypeError(
+            f"method_name is the name of a method, or the method itself as in Model.predict, not {method!r}"
+        )
+    return name
 
 
 def _may_wait(connection: Connection) -> bool:

@@ -107,8 +107,8 @@ class WireRequest(Request):
 
     def _decode(self) -> None:
         message = HttpRequest.FromString(self._wire)
-        super().__init__(_scope_of(message), _Receive(self._items, message.body, message.max_body_bytes))
-        self._whole_path = message.root_path + message.path
+        super().__init__(scope_of(message), _Receive(self._items, message.body, message.max_body_bytes))
+        self.whole_path = message.root_path + message.path
         self._max_body_bytes = message.max_body_bytes
         if not message.body_follows:
             self._body = message.body
@@ -117,7 +117,7 @@ class WireRequest(Request):
     def url(self) -> URL:
         """The URL as the client asked for it, route prefix included."""
         if not hasattr(self, "_url"):
-            self._url = URL(scope={**self.scope, "path": self._whole_path})
+            self._url = URL(scope={**self.scope, "path": self.whole_path})
         return self._url
 
     @property
@@ -218,7 +218,7 @@ async def request_payload(request: Request) -> bytes:
     scope = request.scope
     root_path = scope.get("root_path", "")
     if isinstance(request, WireRequest):
-        scope = {**scope, "path": request._whole_path}
+        scope = {**scope, "path": request.whole_path}
     elif not scope["path"].startswith(root_path):
         scope = {**scope, "path": root_path + scope["path"]}
     limit_bytes = _limit_bytes(request)
@@ -284,7 +284,8 @@ def too_large(limit_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"the request's body is over the limit of {limit_bytes} bytes (max_body_bytes)")
 
 
-def _scope_of(message: HttpRequest) -> dict[str, Any]:
+def scope_of(message: HttpRequest) -> dict[str, Any]:
+    """The ASGI scope of a request, its path below the route prefix."""
     return {
         "type": "http",
         "asgi": ASGI_VERSION,
@@ -307,7 +308,7 @@ ASGI_VERSION: Final = {"version": "3.0", "spec_version": "2.4"}
 
 _WHOLE_BODY: Final = "_mesh_whole_body"
 _DECODED_FIELDS: Final = frozenset(
-    ("scope", "_receive", "_send", "_stream_consumed", "_is_disconnected", "_form", "_body")
+    ("scope", "_receive", "_send", "_stream_consumed", "_is_disconnected", "_form", "_body", "whole_path")
 )
 _EMPTY_REQUEST: Final = HttpRequest(
     method="GET", scheme="http", http_version="1.1", path="/", raw_path=b"/"

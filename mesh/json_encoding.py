@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from mesh.errors import PayloadError
-from mesh.payload import Attachable, AttachableItems, refuse_items
+from mesh.payload import Attachable, AttachableItems, misplaced_stream
 
 
 class NotReady(Exception):
@@ -93,7 +93,7 @@ def _simpler(value: Any) -> object:
     if callable(getattr(kind, "model_dump", None)):
         return value.model_dump(mode="json")
     if isinstance(value, AttachableItems):
-        raise refuse_items()
+        raise misplaced_stream()
     if isinstance(value, Attachable):
         return _result_of(value)
     raise TypeError(f"{_name_of(kind)} has no form in JSON")

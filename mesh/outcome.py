@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
+from operator import methodcaller
 from typing import Any
 
 from mesh import errors
 from mesh.connect import Connection
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode, decode_error, refuse_items
+from mesh.payload import Payload, decode, decode_error
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream
+from mesh.type_variables import R
 from mesh.waiting import wait_in_thread
 
 Result = Payload | ItemStream | BaseException
 
 
-class ResultFuture(asyncio.Future[Any]):
+class ResultFuture(asyncio.Future[R]):
     """The result of ``await handle.method(x)``, on the loop of whoever called; cancelling it cancels the call."""
 
     call: Call
@@ -58,13 +60,14 @@ class ResultFuture(asyncio.Future[Any]):
             return
         try:
             if isinstance(result, ItemStream):
-                self.set_result(self._generator(result))
+                value = self._generator(result)
             else:
-                self.set_result(_value_of(result))
+                value = _value_of(result)
+            self.set_result(value)
         except BaseException as error:
             self.set_exception(_raisable(error))
 
-    def _generator(self, stream: ItemStream) -> DeploymentResponseGenerator:
+    def _generator(self, stream: ItemStream) -> Any:
         outcome = Outcome(self._connection, self.call.router.name, self.call.method)
         outcome.call = self.call
         outcome.ended(stream)
@@ -163,16 +166,19 @@ class Outcome:
 
     def cancel(self) -> None:
         if not self.is_ended or isinstance(self._result, ItemStream):
-            self.connection.on_loop(Call.cancel, self.call)
+            self.connection.on_loop(_cancel, self.call)
 
     def cancel_soon(self) -> None:
         """Cancel from a finaliser, which may run in the middle of anything."""
-        crossing_to(self.connection.loop).put(Call.cancel, self.call)
+        crossing_to(self.connection.loop).put(_cancel, self.call)
 
     def wait_ended(self, timeout_s: float | None) -> None:
         """Wait for the end in a thread that runs no loop of ours."""
         if not self.is_ended and not wait_in_thread(self.connection, self.when_ended, timeout_s):
             raise errors.DeadlineExceeded(f"{self.name} has not ended after {timeout_s} s; the call goes on")
+
+
+_cancel = methodcaller("cancel")
 
 
 def _value_of(result: Payload | BaseException) -> Any:
@@ -189,9 +195,3 @@ def _raisable(error: BaseException) -> BaseException:
     wrapped = RuntimeError(f"the method raised {type(error).__name__}")
     wrapped.__cause__ = error
     return wrapped
-
-
-def no_stream(stream: ItemStream) -> errors.MeshError:
-    """A stream where a value has to be."""
-    stream.cancel()
-    return refuse_items()

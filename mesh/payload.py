@@ -1,7 +1,8 @@
 """Python values as bytes and back, exceptions too.
 
 A value is pickled once, where it enters the mesh. What has a payload of its own (the result of another call, an HTTP
-request) is left out of the pickle and travels beside it undecoded: see :class:`Attachable`.
+request) is left out of the pickle and travels beside it undecoded: see :class:`Attachable`. Large buffers (arrays,
+whatever else gives pickle its memory, bytes at top level) are left out, too: see :mod:`mesh.segments`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import pickle
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mesh import errors
+from mesh.segments.buffer import Buffer
 from mesh.v1 import payload_pb2 as pb
 
 PICKLE: int = pb.ENCODING_PICKLE
@@ -23,9 +27,15 @@ HTTP_RESPONSE: int = pb.ENCODING_HTTP_RESPONSE
 BYTES: int = pb.ENCODING_BYTES
 DOOR_CALL: int = pb.ENCODING_DOOR_CALL
 DOOR_ANSWER: int = pb.ENCODING_DOOR_ANSWER
+ITEMS: int = pb.ENCODING_ITEMS
+ERROR: int = pb.ENCODING_ERROR
+WEBSOCKET: int = pb.ENCODING_WEBSOCKET
+WEBSOCKET_MESSAGE: int = pb.ENCODING_WEBSOCKET_MESSAGE
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
-"""The largest payload of one call or result."""
+"""The largest payload of one call or result, with everything that stands beside its pickle."""
+LARGE_BYTES = 1_000_000
+"""A buffer of this size stays out of the pickle."""
 MAX_ERROR_BYTES = 96 * 1024
 """The largest pickled exception; a larger one arrives as its type name, message and traceback."""
 
@@ -37,10 +47,18 @@ _OUR_FOLDERS = tuple(os.path.join(_ROOT, package, "") for package in ("mesh", "s
 
 
 class Payload(NamedTuple):
-    """One encoded value: how its body is to be read, and the body."""
+    """One encoded value: how its body is to be read, the body, and the large buffers that it was pickled without."""
 
     encoding: int
     body: bytes
+    buffers: Sequence[Buffer] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of it all."""
+        if not self.buffers:
+            return len(self.body)
+        return len(self.body) + sum(buffer.size_bytes for buffer in self.buffers)
 
 
 class Attachable:
@@ -54,23 +72,33 @@ class Attachable:
 
 
 class AttachableItems(Attachable):
-    """Items that come one after the other. They cannot stand yet where a value has to be."""
+    """Items that come one after the other. They cannot stand where a value has to be."""
 
     __slots__ = ()
 
 
-def refuse_items() -> errors.NotSupportedYet:
+def misplaced_stream() -> errors.PayloadError:
     """The error for a stream where a value has to be."""
-    return errors.NotSupportedYet(
-        "a stream cannot be passed on yet, neither as an argument nor as a result: read its items and yield them"
+    return errors.PayloadError(
+        "a stream cannot be a part of a result, of an item or of another value: return the stream itself, "
+        "or read its items"
     )
 
 
 class Encoded(NamedTuple):
-    """A pickled value and what it mentions; a payload as soon as the payloads of ``attached`` are known."""
+    """A pickled value and what it mentions; a payload as soon as the payloads of ``attached`` are known.
+
+    ``loose`` are large buffers that are still memory of the user's: they have to be copied before anything else.
+    """
 
     body: bytes
     attached: Sequence[Any]
+    loose: Sequence[memoryview] = ()
+    buffers: Sequence[Buffer] = ()
+
+    def kept(self, buffers: Sequence[Buffer]) -> Encoded:
+        """The same with copies of its loose buffers."""
+        return self._replace(loose=(), buffers=buffers)
 
     def with_payloads(self, payloads: Sequence[Payload]) -> Payload:
         """The whole as one payload; ``payloads[i]`` stands for ``attached[i]``.
@@ -78,10 +106,16 @@ class Encoded(NamedTuple):
         Raises :class:`mesh.errors.PayloadTooLarge` when they are too much together.
         """
         if not self.attached:
-            return Payload(PICKLE, self.body)
-        _check_size(len(self.body) + sum(len(payload.body) for payload in payloads))
-        attachments = [pb.Payload(encoding=p.encoding, body=p.body) for p in payloads]  # type: ignore[arg-type]
-        return Payload(COMPOSITE, pb.Composite(body=self.body, attachments=attachments).SerializeToString())
+            return Payload(PICKLE, self.body, self.buffers)
+        buffers = [*self.buffers, *(buffer for payload in payloads for buffer in payload.buffers)]
+        attachments = [
+            pb.Payload(encoding=p.encoding, body=p.body, buffer_count=len(p.buffers))  # type: ignore[arg-type]
+            for p in payloads
+        ]
+        body = pb.Composite(body=self.body, attachments=attachments).SerializeToString()
+        whole = Payload(COMPOSITE, body, buffers)
+        _check_size(whole.size_bytes)
+        return whole
 
 
 class _PerThread(threading.local):
@@ -126,6 +160,28 @@ def attached_value(number: int) -> Any:
     return decode(_thread.decoding[number])
 
 
+_BYTES = (bytes, bytearray)
+
+
+class _LargeBytes:
+    """Bytes at top level: by themselves they give pickle no buffer."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes | bytearray) -> None:
+        self.content = content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self.content), (pickle.PickleBuffer(self.content),)
+
+
+def _at_top_level(value: Any, attachables: tuple[type, ...]) -> Any:
+    """What stands for an argument or a result in its pickle."""
+    if isinstance(value, attachables):
+        return _Value(value)
+    return _LargeBytes(value) if type(value) in _BYTES and len(value) >= LARGE_BYTES else value
+
+
 def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], attachables: tuple[type, ...]) -> Encoded:
     """The arguments of a call, pickled now: later changes by the caller are not seen.
 
@@ -133,12 +189,12 @@ def encode_call(args: tuple[Any, ...], kwargs: dict[str, Any], attachables: tupl
     :class:`mesh.errors.PayloadError` naming the argument that cannot be pickled.
     """
     for value in args:
-        if isinstance(value, attachables):
-            args = tuple(_Value(v) if isinstance(v, attachables) else v for v in args)
+        if isinstance(value, attachables) or (type(value) in _BYTES and len(value) >= LARGE_BYTES):
+            args = tuple([_at_top_level(v, attachables) for v in args])
             break
     for value in kwargs.values():
-        if isinstance(value, attachables):
-            kwargs = {k: _Value(v) if isinstance(v, attachables) else v for k, v in kwargs.items()}
+        if isinstance(value, attachables) or (type(value) in _BYTES and len(value) >= LARGE_BYTES):
+            kwargs = {k: _at_top_level(v, attachables) for k, v in kwargs.items()}
             break
     try:
         return _encode((args, kwargs))
@@ -152,18 +208,31 @@ def encode_result(value: Any, attachables: tuple[type, ...]) -> Encoded:
 
     Raises :class:`mesh.errors.PayloadError`.
     """
-    return _encode(_Value(value) if isinstance(value, attachables) else value)
+    return _encode(_at_top_level(value, attachables))
 
 
 def _encode(value: Any) -> Encoded:
     mentioned: list[Any] = []
+    loose: list[memoryview] = []
     before, _thread.encoding = _thread.encoding, mentioned
     try:
-        body = _dumps(value, mentioned)
+        body = _dumps(value, mentioned, loose)
     finally:
         _thread.encoding = before
-    _check_size(len(body))
-    return Encoded(body, mentioned)
+    size_bytes = len(body)
+    if loose:
+        size_bytes += sum(buffer.nbytes for buffer in loose)
+    _check_size(size_bytes)
+    return Encoded(body, mentioned, loose)
+
+
+def _takes_in(loose: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """Whether a buffer becomes a part of the pickle that is being made; else it is in ``loose`` now."""
+    memory = buffer.raw()
+    if memory.nbytes < LARGE_BYTES:
+        return True
+    loose.append(memory)
+    return False
 
 
 def _check_size(size_bytes: int) -> None:
@@ -171,18 +240,21 @@ def _check_size(size_bytes: int) -> None:
         raise errors.PayloadTooLarge(f"a payload of {size_bytes} bytes is over the limit of {MAX_PAYLOAD_BYTES} bytes")
 
 
-def _dumps(value: Any, mentioned: list[Any]) -> bytes:
+def _dumps(value: Any, mentioned: list[Any], loose: list[memoryview] | None) -> bytes:
+    take_in = None if loose is None else partial(_takes_in, loose)
     try:
-        body = pickle.dumps(value, 5)
+        body = pickle.dumps(value, 5, buffer_callback=take_in)
         if b"__main__" not in body:
             return body
     except Exception:  # noqa: S110 - what pickle cannot do, or does by name of a script, cloudpickle does by value
         pass
     mentioned.clear()
+    if loose is not None:
+        loose.clear()
     import cloudpickle  # not at import: bridge and door, which carry payloads and read none, do without it
 
     try:
-        return bytes(cloudpickle.dumps(value, 5))
+        return bytes(cloudpickle.dumps(value, 5, buffer_callback=take_in))
     except Exception as error:
         raise errors.PayloadError(f"cannot pickle {_short(value)}: {error}") from error
 
@@ -199,6 +271,8 @@ def _blame_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, _Value):
         value = value.attachable
+    elif isinstance(value, _LargeBytes):
+        value = value.content
     kind = type(value)
     return f"a value of type {kind.__module__}.{kind.__qualname__}"
 
@@ -210,12 +284,12 @@ def register_decoder(encoding: int, decoder: Callable[[bytes], Any]) -> None:
 
 def decode(payload: Payload) -> Any:
     """The value of a payload. Raises :class:`mesh.errors.PayloadError` when it cannot be rebuilt here."""
-    encoding, body = payload
+    encoding, body, buffers = payload
     try:
         if encoding == PICKLE:
-            return pickle.loads(body)
+            return pickle.loads(body, buffers=[buffer.view() for buffer in buffers] if buffers else None)
         if encoding == COMPOSITE:
-            return _decode_composite(body)
+            return _decode_composite(body, buffers)
         if encoding == BYTES:
             return body
     except Exception as error:
@@ -225,12 +299,14 @@ def decode(payload: Payload) -> Any:
     return _decoders[encoding](body)
 
 
-def _decode_composite(body: bytes) -> Any:
+def _decode_composite(body: bytes, buffers: Sequence[Buffer]) -> Any:
     composite = pb.Composite.FromString(body)
+    own = len(buffers) - sum(attachment.buffer_count for attachment in composite.attachments)
+    rest = iter(buffers[own:])
     before = _thread.decoding
-    _thread.decoding = [Payload(a.encoding, a.body) for a in composite.attachments]
+    _thread.decoding = [Payload(a.encoding, a.body, tuple(islice(rest, a.buffer_count))) for a in composite.attachments]
     try:
-        return pickle.loads(composite.body)
+        return pickle.loads(composite.body, buffers=[buffer.view() for buffer in buffers[:own]])
     finally:
         _thread.decoding = before
 
@@ -262,7 +338,7 @@ def encode_error(error: BaseException) -> pb.ErrorDetail:
     if not isinstance(error, Exception) or isinstance(error, StopIteration | StopAsyncIteration):
         return detail  # SystemExit and its like are the user's errors: they must not end whoever waits, or its loop
     try:
-        pickled = _encode(_taken_apart(error)).body
+        pickled = _dumps(_taken_apart(error), [], None)
         if len(pickled) <= MAX_ERROR_BYTES:
             _rebuild(pickled)
             detail.pickled = pickled

@@ -5,38 +5,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from time import monotonic
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 from starlette.requests import HTTPConnection, Request
 
 from mesh import connect, errors
 from mesh.http import request_payload
-from mesh.outcome import Outcome, no_stream
-from mesh.payload import HTTP_REQUEST, Attachable, Payload, attach, attached
+from mesh.outcome import Outcome, ResultFuture
+from mesh.payload import HTTP_REQUEST, Attachable, Encoded, Payload, attach, attached, misplaced_stream
 from mesh.response_generator import DeploymentResponseGenerator
+from mesh.segments.copying import keep_aside
+from mesh.type_variables import R_co
 from mesh.waiting import wait_on_loop
 
 ATTACHABLES = (Attachable, HTTPConnection)
 """What travels beside the pickle of arguments and results."""
 
 
-class _OfCall(Attachable):
+class _OfCall(Attachable, Generic[R_co]):
     """What a response and a ref have in common: they stand for one call, and are no value themselves."""
 
     __slots__ = ("_items", "outcome")
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
-        self._items: DeploymentResponseGenerator | None = None
+        self._items: DeploymentResponseGenerator[Any] | None = None
 
-    def result(self, timeout_s: float | None = None) -> Any:
+    def result(self, timeout_s: float | None = None) -> R_co:
         """Wait for the value in a thread without a loop, or in a notebook cell.
 
         Raises what the method raised, and :class:`mesh.errors.DeadlineExceeded` after ``timeout_s`` seconds, which
         leaves the call alone. In an ``async def`` of a replica it raises RuntimeError: await there.
         """
         self.outcome.wait_ended(timeout_s)
-        return self.outcome.value()
+        value: R_co = self.outcome.value()
+        return value
 
     def cancel(self) -> None:
         """Cancel the call wherever it is; a call that has ended stays as it is."""
@@ -51,7 +54,7 @@ class _OfCall(Attachable):
         """Whether the call has ended."""
         return self.outcome.is_ended
 
-    async def value(self) -> Any:
+    async def value(self) -> R_co:
         """The value, in one step."""
         outcome = self.outcome
         if not outcome.is_ended:
@@ -60,16 +63,11 @@ class _OfCall(Attachable):
             except asyncio.CancelledError:
                 outcome.cancel()
                 raise
-        return outcome.value()
+        value: R_co = outcome.value()
+        return value
 
-    def __aiter__(self) -> DeploymentResponseGenerator:
+    def generator(self) -> DeploymentResponseGenerator[Any]:
         """The items of a generator method that was not known to be one when it was called."""
-        return self._generator().__aiter__()
-
-    def __iter__(self) -> DeploymentResponseGenerator:
-        return self._generator().__iter__()
-
-    def _generator(self) -> DeploymentResponseGenerator:
         if self._items is None:
             if not self.outcome.may_be_stream:
                 raise TypeError(self._hint())
@@ -87,11 +85,6 @@ class _OfCall(Attachable):
     def __format__(self, specification: str) -> str:
         return self._no_value() if specification else str(self)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(f"{self._hint()}, then ask for {name!r}", name=name, obj=self)
-
     def _no_value(self, *_: object) -> NoReturn:
         raise TypeError(self._hint())
 
@@ -101,35 +94,48 @@ class _OfCall(Attachable):
     def _way_to_the_value(self) -> str:
         return "await it to get the value, or call .result() outside of coroutines"
 
-    __bool__ = __len__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
-    __setitem__ = __delitem__ = __reversed__ = __complex__ = __round__ = __divmod__ = __rdivmod__ = _no_value
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_value
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _no_value
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_value
-    __neg__ = __pos__ = __abs__ = __invert__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value
+    if not TYPE_CHECKING:  # what type checkers don't see, they report
+
+        def __aiter__(self) -> DeploymentResponseGenerator[Any]:
+            return self.generator().__aiter__()
+
+        def __iter__(self) -> DeploymentResponseGenerator[Any]:
+            return self.generator().__iter__()
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise AttributeError(f"{self._hint()}, then ask for {name!r}", name=name, obj=self)
+
+        __bool__ = __len__ = __getitem__ = __contains__ = __call__ = __int__ = __float__ = __index__ = _no_value
+        __setitem__ = __delitem__ = __reversed__ = __complex__ = __round__ = __divmod__ = __rdivmod__ = _no_value
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _no_value
+        __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _no_value
+        __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rshift__ = _no_value
+        __neg__ = __pos__ = __abs__ = __invert__ = __lt__ = __le__ = __gt__ = __ge__ = _no_value
 
 
-class Ref(_OfCall):
+class Ref(_OfCall[R_co]):
     """A call that was routed; awaiting it gives the result."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, R_co]:
         return self.value().__await__()
 
 
-class DeploymentResponse(_OfCall):
+class DeploymentResponse(_OfCall[R_co]):
     """What ``.remote()`` gives: a call that is on its way; awaiting it gives a :class:`Ref` when it is routed."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, Ref]:
+    def __await__(self) -> Generator[Any, None, Ref[R_co]]:
         return self._ref().__await__()
 
     def _way_to_the_value(self) -> str:
         return "await it twice to get the value, or call .result() outside of coroutines"
 
-    async def _ref(self) -> Ref:
+    async def _ref(self) -> Ref[R_co]:
         outcome = self.outcome
         if not outcome.is_routed:
             try:
@@ -140,7 +146,33 @@ class DeploymentResponse(_OfCall):
         return Ref(outcome)
 
 
-def resolved_ref(number: int) -> Ref:
+if TYPE_CHECKING:
+
+    class UnknownRef(Ref[Any]):
+        """To type checkers, what awaiting the response below gives."""
+
+        def __aiter__(self) -> DeploymentResponseGenerator[Any]: ...
+        def __iter__(self) -> DeploymentResponseGenerator[Any]: ...
+
+    class UnknownResponse(DeploymentResponse[Any]):
+        """To type checkers, what a method gives that nobody knows: a response, or a response generator."""
+
+        def __await__(self) -> Generator[Any, None, UnknownRef]: ...
+        def __aiter__(self) -> DeploymentResponseGenerator[Any]: ...
+        async def __anext__(self) -> Any: ...
+        async def aclose(self) -> None: ...
+        def __iter__(self) -> DeploymentResponseGenerator[Any]: ...
+        def __next__(self) -> Any: ...
+        def close(self) -> None: ...
+
+    class UnknownResult(ResultFuture[Any]):
+        """To type checkers, what calling such a method gives: a future, or a response generator."""
+
+        async def __anext__(self) -> Any: ...
+        async def aclose(self) -> None: ...
+
+
+def resolved_ref(number: int) -> Ref[Any]:
     """The ref that a response or a ref inside a container becomes where the container arrives."""
     outcome = Outcome.__new__(Outcome)
     outcome.__init__(connect.default(), "a ref", "that came with a call")  # type: ignore[misc]
@@ -150,15 +182,33 @@ def resolved_ref(number: int) -> Ref:
 
 async def payload_of(value: Any) -> Payload:
     """The payload of something that travels beside a pickle; on the loop that runs gRPC."""
+    passed_on = await passed_on_as(value)
+    if isinstance(passed_on, Payload):
+        return passed_on
+    passed_on.cancel()
+    raise misplaced_stream()
+
+
+async def passed_on_as(value: Any) -> Payload | DeploymentResponseGenerator[Any]:
+    """What goes to the next process for something that has a payload of its own; on the loop that runs gRPC."""
     if isinstance(value, Request):
         return Payload(HTTP_REQUEST, await request_payload(value))
+    if isinstance(value, DeploymentResponseGenerator):
+        return value
     outcome: Outcome = value.outcome
     if not outcome.is_ended:
         await wait_on_loop(outcome.connection, outcome.when_ended)
     result = outcome.result()
-    if isinstance(result, Payload):
-        return result
-    raise result if isinstance(result, BaseException) else no_stream(result)
+    if isinstance(result, BaseException):
+        raise result
+    return result if isinstance(result, Payload) else value.generator()
+
+
+async def complete(encoded: Encoded) -> Payload:
+    """The payload of a value with all that stands beside its pickle; on the loop that runs gRPC."""
+    if encoded.loose:
+        encoded = encoded.kept(await keep_aside(encoded.loose))
+    return encoded.with_payloads([await payload_of(value) for value in encoded.attached])
 
 
 def value_of(value: Any, timeout_s: float | None = None) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from mesh import errors
 from mesh.frames import WINDOW, item_cost
-from mesh.payload import AttachableItems, Payload, attach, attached, decode
+from mesh.payload import AttachableItems, Payload, attach, attached_value, decode
 from mesh.router.item_stream import ItemStream
+from mesh.type_variables import R_co
 from mesh.waiting import refuse_to_block, wait_in_thread, wait_on_loop
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _TOLD_AT_ONCE = WINDOW // 8
 """Credit for what was read is given back in lots of this size, and when nothing is left to read."""
 
 
-class DeploymentResponseGenerator(AttachableItems):
+class DeploymentResponseGenerator(AttachableItems, Generic[R_co]):
     """The items that a generator method yields: ``async for`` in a coroutine, ``for`` everywhere else.
 
     Items are decoded where they are read. What the method raises half way comes behind the items that it had yielded.
@@ -28,13 +29,14 @@ class DeploymentResponseGenerator(AttachableItems):
     task that waits for an item, and when the generator is dropped before its end, as after ``break``.
     """
 
-    __slots__ = ("_is_cancelled", "_is_over", "_stream", "_unpaid_bytes", "_unpaid_items", "outcome")
+    __slots__ = ("_is_cancelled", "_is_given", "_is_over", "_stream", "_unpaid_bytes", "_unpaid_items", "outcome")
 
     def __init__(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self._stream: ItemStream | None = None
         self._is_over = False  # the end was told: StopIteration from now on
         self._is_cancelled = False
+        self._is_given = False  # somebody else reads it on
         self._unpaid_items = 0  # read, and not yet told to the stream
         self._unpaid_bytes = 0
         outcome.has_reader = True
@@ -43,10 +45,10 @@ class DeploymentResponseGenerator(AttachableItems):
 
     # --- in coroutines
 
-    def __aiter__(self) -> DeploymentResponseGenerator:
+    def __aiter__(self) -> DeploymentResponseGenerator[R_co]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> R_co:
         while (item := self._take()) is None:
             if self._has_ended():
                 raise StopAsyncIteration
@@ -57,12 +59,10 @@ class DeploymentResponseGenerator(AttachableItems):
                 raise
         return self._read(item)
 
-    # "Any" below: whoever calls a method that is no generator by the same handle wants to name the type of its result.
-
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, DeploymentResponseGenerator[R_co]]:
         return self.value().__await__()
 
-    async def value(self) -> Any:
+    async def value(self) -> DeploymentResponseGenerator[R_co]:
         """The generator itself, when the method has yielded, or ended; raises what it raised before that."""
         outcome = self.outcome
         if not outcome.is_ended:
@@ -78,20 +78,43 @@ class DeploymentResponseGenerator(AttachableItems):
         """As :meth:`cancel`, under the name that Python's own asynchronous generators have for it."""
         self.cancel()
 
+    async def payloads(self) -> AsyncGenerator[Payload, None]:
+        """The items undecoded, for whoever passes the stream on, on the loop that runs gRPC."""
+        try:
+            while True:
+                while (item := self._take()) is None:
+                    if self._has_ended():
+                        return
+                    await wait_on_loop(self.outcome.connection, self._when_changed)
+                self._count(item)
+                yield item
+        finally:
+            self.cancel()
+
+    def give(self) -> AsyncGenerator[Payload, None]:
+        """As :meth:`payloads`. Raises :class:`mesh.errors.PayloadError` when somebody has it already."""
+        if self._is_given:
+            raise errors.PayloadError(
+                f"the stream of {self.outcome.name} was passed on already: a stream goes to one reader, "
+                "who gets all of its items"
+            )
+        self._is_given = True
+        return self.payloads()
+
     # --- in threads without a loop, plain methods and notebook cells
 
-    def __iter__(self) -> DeploymentResponseGenerator:
+    def __iter__(self) -> DeploymentResponseGenerator[R_co]:
         refuse_to_block(self.outcome.connection)
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> R_co:
         while (item := self._take()) is None:
             if self._has_ended():
                 raise StopIteration
             wait_in_thread(self.outcome.connection, self._when_changed)
         return self._read(item)
 
-    def result(self, timeout_s: float | None = None) -> Any:
+    def result(self, timeout_s: float | None = None) -> DeploymentResponseGenerator[R_co]:
         """The generator itself, when the method has yielded, or ended; raises what it raised before that.
 
         Raises :class:`mesh.errors.DeadlineExceeded` after ``timeout_s`` seconds, which leaves the call alone.
@@ -168,18 +191,22 @@ class DeploymentResponseGenerator(AttachableItems):
         self._unpaid_items = self._unpaid_bytes = 0
         return unpaid
 
-    def _read(self, item: Payload) -> Any:
-        self._unpaid_items += 1
-        self._unpaid_bytes += len(item.body)
-        if self._unpaid_bytes + self._unpaid_items * _EMPTY >= _TOLD_AT_ONCE:
-            assert self._stream is not None
-            self.outcome.connection.on_loop(self._stream.taken, self._unpaid())
+    def _read(self, item: Payload) -> R_co:
+        self._count(item)
         try:
-            return decode(item)
+            value: R_co = decode(item)
+            return value
         except BaseException:
             self.cancel()
             self._is_over = True
             raise
+
+    def _count(self, item: Payload) -> None:
+        self._unpaid_items += 1
+        self._unpaid_bytes += item.size_bytes
+        if self._unpaid_bytes + self._unpaid_items * _EMPTY >= _TOLD_AT_ONCE:
+            assert self._stream is not None
+            self.outcome.connection.on_loop(self._stream.taken, self._unpaid())
 
     def __del__(self) -> None:
         if not self._is_over and not self._is_cancelled:
@@ -187,7 +214,7 @@ class DeploymentResponseGenerator(AttachableItems):
                 self.outcome.cancel_soon()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return attached, (attach(self),)  # whoever sends it says that a stream cannot be sent
+        return attached_value, (attach(self),)
 
     def __repr__(self) -> str:
         return (

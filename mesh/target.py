@@ -22,7 +22,7 @@ from typing import Any
 import cloudpickle
 
 from mesh.config import Method, MethodKind
-from mesh.errors import PayloadError
+from mesh.target_pickle import pickle_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,13 @@ def encode_target(target: Callable[..., Any]) -> EncodedTarget:
     """
     module = sys.modules.get(target.__module__ or "")
     if module is None or module.__name__ == "__main__" or module.__name__ in sys.builtin_module_names:
-        return EncodedTarget(blob=_pickle(target))
+        return EncodedTarget(blob=pickle_target(target))
     source = _source_file(module)
     if source is None:
         with _pickled_by_value(module):
-            return EncodedTarget(blob=_pickle(target))
+            return EncodedTarget(blob=pickle_target(target))
     if not _leads_to(module, target):
-        return EncodedTarget(blob=_pickle(target))
+        return EncodedTarget(blob=pickle_target(target))
     return EncodedTarget(f"{module.__name__}:{target.__qualname__}", hashlib.sha256(source.read_bytes()).hexdigest())
 
 
@@ -121,16 +121,6 @@ def _find_spec(name: str, search_path: Sequence[str] | None) -> ModuleSpec | Non
     """As ``importlib.util.find_spec``, which answers from ``sys.modules`` and so for modules that no path leads to."""
     found = (finder.find_spec(name, search_path) for finder in sys.meta_path)
     return next((spec for spec in found if spec is not None), None)
-
-
-def _pickle(target: Callable[..., Any]) -> bytes:
-    try:
-        blob: bytes = cloudpickle.dumps(target)
-    except Exception as error:
-        raise PayloadError(
-            f"{target.__qualname__} cannot be sent to a replica, because it cannot be pickled: {error}"
-        ) from error
-    return blob
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from mesh.payload import Payload
+
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
@@ -21,15 +23,18 @@ class ArrivingBody:
         self._is_asked = False
         self._changed = asyncio.Event()
 
-    def put(self, body: bytes) -> None:
-        """An item has come."""
-        self._items.append(body)
+    def put(self, item: Payload) -> None:
+        """A piece has come."""
+        self._items.append(item.body)
         self._changed.set()
 
     def close(self) -> None:
         """No further item comes."""
         self._is_closed = True
         self._changed.set()
+
+    def cut(self) -> None:
+        """The call is over, and whoever reads with it."""
 
     def __aiter__(self) -> ArrivingBody:
         return self

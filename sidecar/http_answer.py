@@ -30,10 +30,10 @@ async def answer_http(work: Work, request: Request | None, result: Any) -> None:
 async def _stream_response(work: Work, request: Request | None, response: Response) -> None:
     pieces = run_response(response, request)
     try:
-        await work.send(HTTP_RESPONSE, await anext(pieces))
+        await work.send(Payload(HTTP_RESPONSE, await anext(pieces)))
         async for piece in pieces:
             if piece:
-                await work.send(BYTES, piece)
+                await work.send(Payload(BYTES, piece))
             else:
                 work.end_items()  # the client has it all; background tasks may still run
     finally:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from mesh.deadline import NEVER
 from mesh.frames import item_cost
 from mesh.payload import Encoded, Payload, encode_result
-from mesh.response import ATTACHABLES, payload_of
+from mesh.response import ATTACHABLES, complete
+from mesh.segments.copying import keep
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
@@ -45,9 +46,9 @@ class ItemsOfLoop:
         try:
             async for item in self._generator:
                 encoded = encode_result(item, ATTACHABLES)
-                payload = await _payload(encoded) if encoded.attached else encoded.with_payloads(())
+                payload = await complete(encoded) if encoded.attached or encoded.loose else encoded.with_payloads(())
                 self._work.context.deadline = NEVER  # the caller watches the time between items
-                session.send_item(call_id, payload.encoding, payload.body)
+                session.send_item(call_id, payload)
                 if not writable(call_id):
                     await self._wait_writable()
                 elif monotonic() >= pause_s:
@@ -124,7 +125,7 @@ class ItemsOfTurn:
             to_loop(self._gather, encoded)
         else:
             payload = encoded.with_payloads(())
-            self._made += item_cost(len(payload.body))
+            self._made += item_cost(payload.size_bytes)
             to_loop(self._send, payload)
             if self._made < self._allowed:
                 self._session.turns.submit(self.step)
@@ -133,14 +134,17 @@ class ItemsOfTurn:
 
     def _next(self) -> Encoded | None:
         item = next(self._generator, _LAST)
-        return None if item is _LAST else encode_result(item, ATTACHABLES)
+        if item is _LAST:
+            return None
+        encoded = encode_result(item, ATTACHABLES)
+        return encoded.kept(keep(encoded.loose)) if encoded.loose else encoded  # before the next step may change them
 
     # On the loop.
 
     def _send(self, payload: Payload) -> None:
-        self._sent += item_cost(len(payload.body))
+        self._sent += item_cost(payload.size_bytes)
         self._work.context.deadline = NEVER  # the caller watches the time between items
-        self._session.send_item(self._call_id, payload.encoding, payload.body)
+        self._session.send_item(self._call_id, payload)
 
     def _go_on(self, _: None = None) -> None:
         """All items that were made have been sent: queue for the next, or wait for credit."""
@@ -151,14 +155,14 @@ class ItemsOfTurn:
 
     def _gather(self, encoded: Encoded) -> None:
         """An item that mentions other calls: it is sent when they have ended, and the generator waits for that."""
-        task = self._session.loop.create_task(_payload(encoded))
+        task = self._session.loop.create_task(complete(encoded))
         self._work.task = task
         task.add_done_callback(self._gathered)
 
     def _gathered(self, task: asyncio.Task[Payload]) -> None:
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            self._made += item_cost(len(task.result().body))
+            self._made += item_cost(task.result().size_bytes)
             self._send(task.result())
             self._go_on()
         else:
@@ -184,7 +188,3 @@ class ItemsOfTurn:
         self._is_cancelled = True
         if self._is_parked:
             self._go_on()
-
-
-async def _payload(encoded: Encoded) -> Payload:
-    return encoded.with_payloads([await payload_of(value) for value in encoded.attached])

@@ -16,9 +16,10 @@ from sidecar.configured import Configured
 from sidecar.health import HealthChecks
 from sidecar.held_models import HeldModels
 from sidecar.hooks import Hooks
+from sidecar.lifespan import Lifespan
 from sidecar.session import ReplicaSession
 from sidecar.turns import Turns
-from sidecar.user_code import UserCode
+from sidecar.user_code import ConstructionFailed, UserCode
 
 SWEEP_S = 0.02
 """How often deadlines are looked at while there are any."""
@@ -48,17 +49,27 @@ class Replica:
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self._next_deadline = float("inf")
+        self._lifespan: Lifespan | None = None
         self._fewer = asyncio.Event()
         """There is no call left, or one session less."""
 
     async def build(self) -> None:
-        """Build the user's object on the turn, configure it, and ask it how it is.
+        """Build the user's object on the turn, start its application if it has one, configure it, ask it how it is.
 
         Raises :class:`sidecar.user_code.ConstructionFailed`.
         """
         await self._hooks.on_turn(self.user_code.build)
+        await self._start_application()
         await self._configured.begin()
         await self._health.begin()
+
+    async def _start_application(self) -> None:
+        if self.user_code.application is not None:
+            self._lifespan = Lifespan(self.user_code.application, self.user_code.application_state)
+            try:
+                await self._lifespan.start()
+            except RuntimeError as error:
+                raise ConstructionFailed(error) from error
 
     @property
     def condition(self) -> Condition:
@@ -151,6 +162,8 @@ class Replica:
                 work.cancelled()
             await self._wait(lambda: self.admission.ongoing == 0, LAST_ANSWERS_S)
         await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)
+        if self._lifespan is not None:
+            await self._lifespan.stop()
 
     def close(self) -> None:
         """Let the user's object and the threads go, in a process that goes on."""

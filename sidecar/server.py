@@ -45,6 +45,7 @@ async def serving(
     def accept(carrier: UnixSocket) -> ReplicaSession:
         opened = ReplicaSession(replica)
         opened.carrier = carrier
+        opened.share_memory()
         replica.joined(opened)
         return opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from mesh.context import RequestContext, encode_call_context
 from mesh.deadline import from_wire_ms
 from mesh.frames import WINDOW, Opened, ReplicaEnd
 from mesh.payload import Payload, encode_error
+from mesh.segments.buffer import Buffer
+from mesh.segments.sharing import Sharing
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import CallContext, SessionRequest
 from sidecar.work import Work
@@ -43,6 +46,15 @@ class ReplicaSession:
         """There may be something to send."""
         self.carrier.wake()
 
+    def share_memory(self) -> None:
+        """The caller is a process of this host: large buffers need not go through the carrier."""
+        self.end.share(Sharing(self.crossing, self._released))
+
+    def _released(self, offer: tuple[int, bool]) -> None:
+        """Nobody holds memory of a segment of the caller any more."""
+        self.end.release(offer)
+        self.wake()
+
     # What the carrier asks and tells: see mesh.carrier.Passenger.
 
     def take(self) -> bytes | None:
@@ -69,6 +81,7 @@ class ReplicaSession:
         request_id: str,
         context: bytes,
         items_follow: bool,
+        buffers: Sequence[Buffer] = (),
     ) -> Opened | None:
         """Admit a call and start it: see mesh.frames.Host."""
         replica = self._replica
@@ -84,7 +97,7 @@ class ReplicaSession:
             replica.admission.leave()
             self.end.error(call_id, encode_error(self._refusal(method, request)))
             return None
-        work = Work(self, call_id, bound, Payload(encoding, body), request, items_follow)
+        work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow)
         self.work[call_id] = work
         replica.watch_deadline(deadline)
         work.start()
@@ -112,16 +125,16 @@ class ReplicaSession:
 
     # What work says.
 
-    def reply(self, call_id: int, encoding: int, body: bytes) -> None:
-        self.end.reply(call_id, encoding, body)
+    def reply(self, call_id: int, payload: Payload) -> None:
+        self.end.reply(call_id, *payload)
         self.wake()
 
     def fail(self, call_id: int, detail: ErrorDetail) -> None:
         self.end.error(call_id, detail)
         self.wake()
 
-    def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
-        self.end.send_item(call_id, encoding, body)
+    def send_item(self, call_id: int, item: Payload) -> None:
+        self.end.send_item(call_id, *item)
         self.wake()
 
     def end_items(self, call_id: int) -> None:
@@ -133,8 +146,8 @@ class ReplicaSession:
         self.end.give_credit(call_id, WINDOW)
         self.wake()
 
-    def consumed(self, call_id: int, size_bytes: int) -> None:
-        if self.end.consumed(call_id, size_bytes):
+    def consumed(self, call_id: int, size_bytes: int, items: int = 1) -> None:
+        if self.end.consumed(call_id, size_bytes, items):
             self.wake()
 
     def left(self, call_id: int) -> None:

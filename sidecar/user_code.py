@@ -11,10 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import cloudpickle
+from starlette.requests import HTTPConnection, Request
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
+from mesh.asgi import open_application
 from mesh.config import DeploymentSpec, Method, MethodKind, Runtime
 from mesh.target import load_target
 
@@ -42,6 +46,8 @@ class BoundMethod:
     function: Callable[..., Any]
     kind: MethodKind
     without_parameters: bool
+    takes_websocket: bool = False
+    takes_only_websocket: bool = False
 
     @property
     def runs_on_loop(self) -> bool:
@@ -59,6 +65,9 @@ class UserCode:
         self._spec = spec
         self._read_blob = read_blob
         self._methods: dict[str, BoundMethod] = {}
+        self.application: ASGIApp | None = None
+        """The ASGI application of an object with an ingress."""
+        self.application_state: dict[str, Any] = {}
 
     def build(self) -> None:
         """Find the target and construct it. Raises :class:`ConstructionFailed` with the user's traceback."""
@@ -66,6 +75,7 @@ class UserCode:
             target = load_target(self._spec.import_path, self._blob(self._spec.target_blob))
             args, kwargs = cloudpickle.loads(self._blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
             built = target(*args, **kwargs) if inspect.isclass(target) else target
+            self.application = open_application(built, self.application_state)
         except BaseException as error:
             raise ConstructionFailed(error) from error
         self._methods = {method.name: _bind(built, method) for method in self._spec.methods}
@@ -85,16 +95,29 @@ class UserCode:
     def close(self) -> None:
         """Let the user's object go, and with it run its ``__del__`` if it has one."""
         self._methods = {}
+        self.application = None
 
 
 def _bind(built: Any, method: Method) -> BoundMethod:
     is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
     function = built if is_plain_function or hasattr(built, "__mesh_gathered__") else getattr(built, method.name)
+    takes = _connections_taken(function) if method.name == "__call__" and method.kind is MethodKind.ASYNC_DEF else set()
+    kind = method.kind
     if (gathered := getattr(function, "__mesh_gathered__", None)) is not None:
         # Calls of a batched method are gathered on the loop, also those of a `def`, whose batch then has the turn.
-        kind = MethodKind.ASYNC_GENERATOR if method.kind.yields else MethodKind.ASYNC_DEF
-        return BoundMethod(gathered(), kind, method.without_parameters)
-    return BoundMethod(function, method.kind, method.without_parameters)
+        function, kind = gathered(), MethodKind.ASYNC_GENERATOR if kind.yields else MethodKind.ASYNC_DEF
+    return BoundMethod(function, kind, method.without_parameters, WebSocket in takes, takes == {WebSocket})
+
+
+def _connections_taken(function: Callable[..., Any]) -> set[type]:
+    """What the annotation of the first parameter says that may be passed: a Request, a WebSocket, or either."""
+    try:
+        first = next(iter(inspect.signature(function).parameters), "")
+        annotation = get_type_hints(function).get(first)
+    except Exception:  # an annotation that cannot be looked up, or a callable of C: taken as none
+        return set()
+    kinds = [k for k in get_args(annotation) or (annotation,) if isinstance(k, type) and issubclass(k, HTTPConnection)]
+    return {taken for taken in (Request, WebSocket) if any(issubclass(taken, kind) for kind in kinds)}
 
 
 def enter_runtime(runtime: Runtime) -> None:

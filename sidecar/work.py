@@ -7,7 +7,8 @@ How the public doors are answered stands in ``http_answer`` and ``door_answer``;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
@@ -23,28 +24,37 @@ from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
 from mesh.http import decode_request
+from mesh.passed_stream import arriving
 from mesh.payload import (
     DOOR_CALL,
     HTTP_REQUEST,
     HTTP_RESPONSE,
+    WEBSOCKET,
     Payload,
     decode,
     encode_error,
     encode_result,
 )
-from mesh.response import ATTACHABLES, payload_of
+from mesh.response import ATTACHABLES, complete, passed_on_as
+from mesh.response_generator import DeploymentResponseGenerator
+from mesh.segments.buffer import Buffer
+from mesh.segments.copying import keep
 from sidecar import door_call
 from sidecar.arriving_body import ArrivingBody
+from sidecar.arriving_items import ArrivingItems
 from sidecar.door_answer import answer_door
 from sidecar.http_answer import answer_http
 from sidecar.items import ItemsOfLoop, ItemsOfTurn
 from sidecar.user_code import BoundMethod
+from sidecar.websocket_call import serve_websocket
 
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
 _OF_THE_LOOP = (*ATTACHABLES, AsyncGeneratorType)
 """Results of plain methods that the loop has to deal with."""
+_OF_HTTP = (HTTP_REQUEST, WEBSOCKET)
+"""Calls whose items are pieces of a body, or messages."""
 _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 """Calls of strangers: they neither send nor get pickles."""
 
@@ -69,7 +79,9 @@ class Work:
         self.session = session
         self.call_id = call_id
         self._payload = payload
-        self._items = ArrivingBody(session, call_id) if items_follow else None
+        self._items: ArrivingBody | ArrivingItems | None = None
+        if items_follow:
+            self._items = (ArrivingBody if payload.encoding in _OF_HTTP else ArrivingItems)(session, call_id)
         self._request: Request | None = None
         self.task: asyncio.Task[Any] | None = None
         """What runs for it on the loop."""
@@ -82,7 +94,7 @@ class Work:
 
     def start(self) -> None:
         """Begin: at once on the loop, or when the turn comes."""
-        if self.method.runs_on_loop:
+        if self.method.runs_on_loop or self._payload.encoding == WEBSOCKET:
             self.task = self.session.loop.create_task(self._run_on_loop())
         else:
             self.session.turns.submit(partial(copy_context().run, self._run_on_turn))
@@ -93,6 +105,10 @@ class Work:
         self._claim.acquire()
         current.set(self.context)
         try:
+            if self._payload.encoding == WEBSOCKET:
+                assert isinstance(self._items, ArrivingBody)
+                await serve_websocket(self, self._payload.body, self._items)
+                return
             args, kwargs = self._arguments()
             result = self.method.function(*args, **kwargs)
             if hasattr(result, "__await__"):
@@ -118,6 +134,8 @@ class Work:
                     self._items_of_turn(result).step()
                     return
                 encoded = encode_result(result, ATTACHABLES)
+                if encoded.loose:
+                    encoded = encoded.kept(keep(encoded.loose))  # on the turn: the next method may change them
                 if not encoded.attached:
                     to_loop(self.reply, encoded.with_payloads(()))
                     return
@@ -146,11 +164,18 @@ class Work:
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
+            assert not isinstance(self._items, ArrivingItems)
+            if self.method.takes_only_websocket:
+                raise HTTPException(426, "this path speaks WebSocket only\n", {"upgrade": "websocket"})
             self._request = decode_request(self._payload.body, self._items)
             return (() if self.method.without_parameters else (self._request,)), {}
         if self._payload.encoding == DOOR_CALL:
             return door_call.read_arguments(self.method, self._payload.body), {}
-        args, kwargs = decode(self._payload)
+        if isinstance(self._items, ArrivingItems):
+            arriving.set(self._items.outcome())
+        payload = self._payload
+        self._payload = Payload(payload.encoding, b"")  # the method may let go of the memory of its arguments
+        args, kwargs = decode(payload)
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:
@@ -159,7 +184,7 @@ class Work:
         elif self._payload.encoding == DOOR_CALL:
             await answer_door(self, result)
         elif isinstance(result, ATTACHABLES):
-            self.reply(await payload_of(result))
+            await self._pass_on(await passed_on_as(result))
         elif isinstance(result, GeneratorType):
             self.session.turns.submit(self._items_of_turn(result).step)
         elif hasattr(result, "__anext__"):
@@ -167,8 +192,17 @@ class Work:
             await items.send()
             self.yielded(None)
         else:
-            encoded = encode_result(result, ATTACHABLES)
-            self.reply(encoded.with_payloads([await payload_of(value) for value in encoded.attached]))
+            self.reply(await complete(encode_result(result, ATTACHABLES)))
+
+    async def _pass_on(self, result: Payload | DeploymentResponseGenerator[Any]) -> None:
+        """Answer with the result of another call, undecoded; with its items as they come when it is a stream."""
+        if isinstance(result, Payload):
+            self.reply(result)
+            return
+        async with aclosing(result.give()) as items:
+            async for payload in items:
+                await self.send(payload)
+        self.yielded(None)
 
     def _items_of_turn(self, generator: Generator[Any, Any, Any]) -> ItemsOfTurn:
         """From now on the call ends when the generator does; on a turn or on the loop."""
@@ -191,7 +225,7 @@ class Work:
             self.end_items()
             self._over()
 
-    async def send(self, encoding: int, body: bytes) -> None:
+    async def send(self, item: Payload) -> None:
         """Send an item; wait first while the caller has not taken enough of those before."""
         end = self.session.end
         while not end.writable(self.call_id):
@@ -200,12 +234,12 @@ class Work:
             self._writable = asyncio.Event()
             await self._writable.wait()
         self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
-        self.session.send_item(self.call_id, encoding, body)
+        self.session.send_item(self.call_id, item)
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
-            self.session.reply(self.call_id, payload.encoding, payload.body)
+            self.session.reply(self.call_id, payload)
             self._over()
 
     def _fail(self, error: BaseException) -> None:
@@ -222,6 +256,8 @@ class Work:
     def _over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            if self._items is not None:
+                self._items.cut()
             self.session.left(self.call_id)
 
     def expire(self) -> None:
@@ -242,12 +278,14 @@ class Work:
             self.task.cancel()
         if self._yielding is not None:
             self._yielding.cancelled()
+        if self._items is not None:
+            self._items.cut()
         if self._claim.acquire(blocking=False):
             self._fail(asyncio.CancelledError())  # what has not begun cannot say so itself
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
         if self._items is not None:
-            self._items.put(body)
+            self._items.put(Payload(encoding, body, buffers))
 
     def half_closed(self) -> None:
         if self._items is not None:

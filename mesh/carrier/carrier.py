@@ -27,6 +27,9 @@ class Passenger(Protocol):
 class Carrier(Protocol):
     """Carries batches both ways until it is closed or lost."""
 
+    is_local: bool
+    """Both ends are processes of this host and of this user, which may share memory."""
+
     def wake(self) -> None:
         """There may be something to take. What is given in the same tick goes out in few batches."""
         ...

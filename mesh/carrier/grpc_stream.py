@@ -24,6 +24,8 @@ class Stream(Protocol):
 class GrpcStream:
     """Carries over ``stream``. Nothing is taken before ``ready()`` is done; ``end`` ends the stream from this side."""
 
+    is_local = False
+
     def __init__(
         self,
         stream: Stream,

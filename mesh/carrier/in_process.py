@@ -10,6 +10,8 @@ from mesh.carrier.carrier import Passenger
 class InProcess:
     """One end; :func:`joined` makes two. What is given in one tick arrives in the next."""
 
+    is_local = False  # to share memory with oneself would only hide what a wire does
+
     def __init__(self) -> None:
         self.passenger: Passenger | None = None
         """Who speaks and listens here; set before anything else happens."""

@@ -29,6 +29,8 @@ def _message(content: bytes) -> bytes:
 class UnixSocket(asyncio.Protocol):
     """One connection. ``passenger`` is told of everything from the moment in which there is one."""
 
+    is_local = True
+
     def __init__(self, passenger: Passenger | None = None, *, greeting: bytes = b"") -> None:
         self._passenger = passenger
         self._greeting = greeting

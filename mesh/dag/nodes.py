@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Generic, NoReturn, Protocol
 
 from mesh.config import DeploymentConfig, Method, RoutePrefix
 from mesh.errors import ConfigError
+from mesh.type_variables import T_co
 
 
 class Bindable(Protocol):
@@ -54,7 +55,7 @@ class Node:
         )
 
 
-class DeploymentNode(Node):
+class DeploymentNode(Node, Generic[T_co]):
     """What ``bind`` gives, and what ``mesh.run`` takes."""
 
     __slots__ = ()
@@ -70,7 +71,7 @@ class DeploymentNode(Node):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ClassNode(DeploymentNode):
+class ClassNode(DeploymentNode[T_co]):
     """A class with the arguments of its constructor; ``node.method.bind(...)`` makes a :class:`MethodNode`."""
 
     _deployment: Bindable
@@ -121,7 +122,7 @@ class UnboundMethod(Node):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class MethodNode(DeploymentNode):
+class MethodNode(DeploymentNode[Any]):
     """The output of a method for one input of the graph."""
 
     _node: ClassNode
@@ -137,7 +138,7 @@ class MethodNode(DeploymentNode):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FunctionNode(DeploymentNode):
+class FunctionNode(DeploymentNode[T_co]):
     """The output of a function for one input of the graph."""
 
     _deployment: Bindable

@@ -11,8 +11,12 @@ goes in parts, and streams with something left take turns, so a large one never 
 Credit: an item may begin while the credit of its call is positive, and costs ``item_cost``; whoever consumes items
 gives credit back. Arguments and results are not items: the one who asked for them has to hold them whole anyway.
 
-Files: ``caller`` and ``replica`` are the two ends, ``end`` is what both do, ``stream`` one call's payloads on their
-way, ``columns`` frames in a batch, ``limits`` the sizes.
+Buffers: a payload may have large buffers beside its body. Where the other end can open shared memory, a frame says in
+which segment one is; an offer stays in the end's table, and so in use, until a release frame comes. See
+:mod:`mesh.segments`.
+
+Files: ``caller`` and ``replica`` are the two ends, ``end`` is what both do, ``stream`` one call's payloads on their way
+out, ``arrival`` one on its way in, ``columns`` frames in a batch, ``limits`` the sizes.
 """
 
 from mesh.frames.caller import Answered, CallerEnd

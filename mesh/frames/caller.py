@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Protocol
 
 from mesh.frames import columns
 from mesh.frames.columns import ITEMS_FOLLOW, PART, OpenFrame
 from mesh.frames.end import SessionEnd
 from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD
-from mesh.frames.stream import Stream
+from mesh.frames.stream import Outgoing, Stream
+from mesh.segments.buffer import Buffer
 from mesh.v1 import payload_pb2
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
@@ -21,8 +23,8 @@ class Answered(Protocol):
     A rejected call was not begun and may go elsewhere; one that was cut may have run.
     """
 
-    def replied(self, encoding: int, body: bytes) -> None: ...
-    def item(self, encoding: int, body: bytes) -> None: ...
+    def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def ended(self) -> None: ...
     def failed(self, detail: payload_pb2.ErrorDetail) -> None: ...
     def rejected(self) -> None: ...
@@ -60,6 +62,7 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         request_id: str,
         context: bytes = b"",
         items_follow: bool = False,
+        buffers: Sequence[Buffer] = (),
     ) -> int:
         """Begin a call; its id. Items may be given at once, and are sent as the replica gives credit."""
         number = self._methods.get(method)
@@ -69,33 +72,37 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._last_id = call_id = self._last_id + 1
         self.calls[call_id] = call
         flags = 0
-        if items_follow or len(body) > FRAME_BYTES:
-            flags, body = self._open_stream(call_id, encoding, body, items_follow)
+        if items_follow or buffers or len(body) > FRAME_BYTES:
+            flags, encoding, body = self._open_stream(call_id, encoding, body, items_follow, buffers)
         self._opens.append((call_id, body, number, encoding, timeout_ms, request_id, context, flags))
         self._bytes += len(body) + len(context) + FRAME_OVERHEAD
         if self._bytes >= DIRECT_BYTES:
             self._finished.append(self._batch())
         return call_id
 
-    def _open_stream(self, call_id: int, encoding: int, body: bytes, items_follow: bool) -> tuple[int, bytes]:
-        """For a call that is more than one frame: the flags of its open frame, and what of the body goes with it."""
+    def _open_stream(
+        self, call_id: int, encoding: int, body: bytes, items_follow: bool, buffers: Sequence[Buffer]
+    ) -> tuple[int, int, bytes]:
+        """For a call that is more than one frame: flags and encoding of its open frame, and what goes with it."""
         stream = self._streams[call_id] = Stream(call_id, self._first_credit)
         flags = 0
         if items_follow:
             flags = ITEMS_FOLLOW
         else:
             stream.closed = True
-        if len(body) > FRAME_BYTES:
+        if buffers or len(body) > FRAME_BYTES:
             flags |= PART
-            stream.give_whole(encoding, body, sent_bytes=FRAME_BYTES)
+            arguments = Outgoing.of(encoding, body, buffers)
+            encoding, body = arguments.encoding, arguments.body
+            stream.give_whole(arguments, sent_bytes=FRAME_BYTES)
             self._queue(stream)
-        return flags, body[:FRAME_BYTES]
+        return flags, encoding, body[:FRAME_BYTES]
 
-    def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
+    def send_item(self, call_id: int, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         """Give an item; it is held back while the replica has no credit for it."""
         stream = self._streams.get(call_id)
         if stream is not None and not stream.closed and not stream.closing:
-            stream.give(encoding, body)
+            stream.give(encoding, body, buffers)
             self._queue(stream)
 
     def half_close(self, call_id: int) -> None:
@@ -121,7 +128,7 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         """The next batch to send; None when there is nothing to say."""
         if self._finished:
             return self._finished.popleft()
-        if self._opens or self._turns or self._credits or self._cancels:
+        if self._opens or self._turns or self._credits or self._cancels or self._news is not None:
             return self._batch()
         return None
 
@@ -142,6 +149,9 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         if self._cancels:
             batch.cancel_ids.extend(self._cancels)
             self._cancels = []
+        if self._news is not None:
+            batch.segment_news.CopyFrom(self._news)
+            self._news = None
         self._bytes = 0
         return batch
 
@@ -163,6 +173,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             self.draining = True
         if batch.HasField("models"):
             self.models = frozenset(batch.models.model_ids)
+        if batch.HasField("segment_news"):
+            self._receive_news(batch.segment_news)
         if batch.item_ids:
             self._receive_items(batch)
         if batch.reply_ids:
@@ -188,21 +200,30 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         for call_id, body, encoding, more in columns.items(batch):
             call = self.calls.get(call_id)
             if call is None:
-                continue
-            if more:
-                self._stream(call_id).parts.append(body)
+                self._drop_part(encoding, body)
+            elif more:
+                self._put_part(call_id, encoding, body)
+            elif (stream := self._streams.get(call_id)) is None:
+                call.item(encoding, body)
+            elif (payload := stream.whole(encoding, body)) is not None:
+                call.item(*payload)
             else:
-                stream = self._streams.get(call_id)
-                call.item(encoding, body if stream is None else stream.whole(body))
+                self.cancel(call_id)
+                call.cut()
 
     def _receive_replies(self, batch: SessionResponse) -> None:
         calls, streams = self.calls, self._streams
         for call_id, body, encoding in columns.replies(batch):
-            if streams and (stream := self._forget(call_id)) is not None:
-                body = stream.whole(body)
+            stream = self._forget(call_id) if streams else None
             call = calls.pop(call_id, None)
-            if call is not None:
+            if call is None:
+                continue
+            if stream is None:
                 call.replied(encoding, body)
+            elif (payload := stream.whole(encoding, body)) is not None:
+                call.replied(*payload)
+            else:
+                call.cut()
 
     def _ended(self, call_id: int) -> Answered | None:
         self._forget(call_id)

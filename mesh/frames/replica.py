@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from mesh.frames import columns
 from mesh.frames.columns import ITEMS_FOLLOW, PART, OpenFrame, ReplyFrame
 from mesh.frames.end import SessionEnd
 from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD, WINDOW, item_cost
-from mesh.frames.stream import Stream
-from mesh.v1.payload_pb2 import ErrorDetail
+from mesh.frames.stream import Outgoing, Stream
+from mesh.segments.buffer import Buffer
+from mesh.v1.payload_pb2 import ERROR_KIND_BAD_CALL, ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+
+_LOST = ErrorDetail(
+    kind=ERROR_KIND_BAD_CALL,
+    type_name="mesh.errors.PayloadError",
+    message="the replica could not open the shared memory of an item",
+)
 
 
 class Opened(Protocol):
     """What a replica's end tells a call that it has taken, which must not raise. After ``cancelled`` comes nothing."""
 
-    def item(self, encoding: int, body: bytes) -> None: ...
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def half_closed(self) -> None: ...
     def credited(self) -> None: ...
     def cancelled(self) -> None: ...
@@ -35,6 +43,7 @@ class Host(Protocol):
         request_id: str,
         context: bytes,
         items_follow: bool,
+        buffers: Sequence[Buffer] = (),
     ) -> Opened | None:
         """The call that was begun; None when it was answered already, rejected included."""
         ...
@@ -70,6 +79,8 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         """Take in a batch from the caller: new calls go to the host, the rest to the calls."""
         if batch.method_names:
             self._methods.extend(batch.method_names)
+        if batch.HasField("segment_news"):
+            self._receive_news(batch.segment_news)
         if batch.open_ids:
             self._receive_opens(batch)
         if batch.item_ids:
@@ -93,7 +104,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
             calls[call_id] = None
             if flags & PART:
                 self._arriving[call_id] = frame
-                self._stream(call_id).parts.append(body)
+                self._put_part(call_id, encoding, body)
                 continue
             follow = flags & ITEMS_FOLLOW != 0
             call = opened(call_id, names[method], encoding, body, timeout_ms, request_id, context, follow)
@@ -102,25 +113,37 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
 
     def _receive_items(self, batch: SessionRequest) -> None:
         for call_id, body, encoding, more in columns.items(batch):
-            stream = self._streams.get(call_id)
-            if more:
-                if call_id in self.calls:
-                    self._stream(call_id).parts.append(body)
-                continue
-            if stream is not None:
-                body = stream.whole(body)
-            if call_id in self._arriving:
-                self._arrived(self._arriving.pop(call_id), body)
-            elif (call := self.calls.get(call_id)) is not None:
-                call.item(encoding, body)
+            if call_id not in self.calls:
+                self._drop_part(encoding, body)
+            elif more:
+                self._put_part(call_id, encoding, body)
+            else:
+                stream = self._streams.get(call_id)
+                payload = (encoding, body, ()) if stream is None else stream.whole(encoding, body)
+                if payload is None:
+                    self._lost(call_id)
+                elif call_id in self._arriving:
+                    self._arrived(self._arriving.pop(call_id), *payload)
+                elif (call := self.calls.get(call_id)) is not None:
+                    call.item(*payload)
 
-    def _arrived(self, frame: OpenFrame, body: bytes) -> None:
-        call_id, _, method, encoding, timeout_ms, request_id, context, flags = frame
+    def _arrived(self, frame: OpenFrame, encoding: int, body: bytes, buffers: Sequence[Buffer]) -> None:
+        call_id, _, method, _, timeout_ms, request_id, context, flags = frame
         follow = flags & ITEMS_FOLLOW != 0
         name = self._methods[method]
-        call = self._host.opened(call_id, name, encoding, body, timeout_ms, request_id, context, follow)
+        call = self._host.opened(call_id, name, encoding, body, timeout_ms, request_id, context, follow, buffers)
         if call is not None and call_id in self.calls:
             self.calls[call_id] = call
+
+    def _lost(self, call_id: int) -> None:
+        """A payload has come of which a segment cannot be had here. Arguments may be sent again in another way."""
+        if self._arriving.pop(call_id, None) is not None:
+            self.reject(call_id)
+            return
+        call = self.calls[call_id]
+        self.error(call_id, _LOST)
+        if call is not None:
+            call.cancelled()
 
     def _cancelled(self, call_id: int) -> None:
         if self._arriving.pop(call_id, None) is not None:
@@ -128,7 +151,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         elif call_id in self.calls:
             stream = self._stream(call_id)
             stream.close()
-            stream.parts.clear()
+            stream.arrival = None
             self._turns.pop(call_id, None)
             call, self.calls[call_id] = self.calls[call_id], None
             if call is not None:
@@ -136,7 +159,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         elif self._forget(call_id) is not None:  # the rest of an answer that nobody wants
             self._put_end(call_id)
 
-    def reply(self, call_id: int, encoding: int, body: bytes) -> None:
+    def reply(self, call_id: int, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         """End a call with one result."""
         try:
             del self.calls[call_id]
@@ -145,24 +168,24 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         stream = self._forget(call_id) if self._streams else None
         if stream is not None and stream.closed:
             self._put_end(call_id)
-        elif len(body) > FRAME_BYTES:
+        elif buffers or len(body) > FRAME_BYTES:
             stream = self._streams[call_id] = Stream(call_id, 0)
-            stream.give_whole(encoding, body, sent_bytes=0)
+            stream.give_whole(Outgoing.of(encoding, body, buffers), sent_bytes=0)
             stream.is_result = True
             self._queue(stream)
         else:
             self._replies.append((call_id, body, encoding))
             self._count(len(body))
 
-    def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
+    def send_item(self, call_id: int, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         """Give an item; it is held back while the caller has no credit for it."""
         if call_id not in self.calls:
             return
         stream = self._stream(call_id)
         if stream.closed:
             return
-        if stream.items or stream.credit <= 0 or len(body) > FRAME_BYTES:
-            stream.give(encoding, body)
+        if stream.items or stream.credit <= 0 or buffers or len(body) > FRAME_BYTES:
+            stream.give(encoding, body, buffers)
             self._queue(stream)
         else:
             stream.credit -= item_cost(len(body))
@@ -212,7 +235,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         """The next batch to send; None when there is nothing to say."""
         if self._finished:
             batch = self._finished.popleft()
-        elif self._bytes or self._turns or self._credits or self.owes_batch or self.models is not None:
+        elif self._bytes or self._turns or self._credits or self.owes_batch or self._has_news:
             batch = self._batch()
         else:
             return None
@@ -225,6 +248,11 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
             self.models = None
         self.owes_batch = False
         return batch
+
+    @property
+    def _has_news(self) -> bool:
+        """There is something to say that belongs to no call."""
+        return self.models is not None or self._news is not None
 
     def _batch(self) -> SessionResponse:
         batch = SessionResponse()
@@ -250,6 +278,9 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
             batch.credit_ids.extend(self._credits.keys())
             batch.credit_amounts.extend(self._credits.values())
             self._credits = {}
+        if self._news is not None:
+            batch.segment_news.CopyFrom(self._news)
+            self._news = None
         self._bytes = 0
         return batch
 

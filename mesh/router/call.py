@@ -6,7 +6,7 @@ A call lives on the loop that runs gRPC. Whoever made it is told through its :cl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from mesh.context import RequestContext, encode_call_context, new_request_id
 from mesh.deadline import NEVER
 from mesh.payload import Payload
 from mesh.router.item_stream import ItemStream
+from mesh.segments.buffer import Buffer
 from mesh.v1 import payload_pb2
 
 if TYPE_CHECKING:
@@ -102,8 +103,9 @@ class Call:
         if self.is_over:
             return
         if self._stream is None:
+            ending = self.ending
             self._over()
-            self.ending.ended(result)
+            ending.ended(result)
         elif isinstance(result, BaseException):
             self._over()
             self._stream.close(result)
@@ -111,6 +113,9 @@ class Call:
     def _over(self) -> None:
         self.is_over = True
         self.session = None
+        # Large buffers of the arguments are free from now on, and those of the result with whoever waited for it:
+        # it holds this call, so being held by it would leave both to the garbage collector.
+        self.payload, self.ending = _NOTHING, _NOBODY
         if self.parent is not None:
             self.parent.calls.discard(self)
         if self.waits:
@@ -163,16 +168,19 @@ class Call:
         assert self._credit is not None
         try:
             await self._wait_credit()
-            async for encoding, body in items:
+            async for item in items:
                 self.items_begun = True
                 if self.session is None:
                     return
-                self.session.send_item(self.call_id, encoding, body)
+                self.session.send_item(self.call_id, item)
                 await self._wait_credit()
             if self.session is not None:
                 self.session.half_close(self.call_id)
         except Exception as error:
             self.cancel(error)
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
 
     async def _wait_credit(self) -> None:
         assert self._credit is not None
@@ -182,10 +190,10 @@ class Call:
 
     # What the session's end tells: see mesh.frames.Answered.
 
-    def replied(self, encoding: int, body: bytes) -> None:
-        self.end(Payload(encoding, body))
+    def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
+        self.end(Payload(encoding, body, buffers))
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None:
         if self.is_over:
             return
         if self._stream is None:
@@ -195,7 +203,7 @@ class Call:
         # Between items the time starts anew; how long the whole stream takes is its own affair.
         timeout_s = self._item_timeout_s if self._stream.is_clocked else None
         self.deadline = NEVER if timeout_s is None else monotonic() + timeout_s
-        self._stream.put(Payload(encoding, body))
+        self._stream.put(Payload(encoding, body, buffers))
 
     def ended(self) -> None:
         if self._stream is None:
@@ -225,4 +233,16 @@ class Call:
         self.router.cut(self, session)
 
 
+class _Nobody:
+    """Waits for a call that is over."""
+
+    def read_error(self, _: payload_pb2.ErrorDetail) -> BaseException:
+        return errors.RequestCancelled("the call is over")
+
+    def routed(self) -> None: ...
+
+    def ended(self, _: Payload | ItemStream | BaseException) -> None: ...
+
+
 _NOTHING = Payload(0, b"")
+_NOBODY = _Nobody()

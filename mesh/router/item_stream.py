@@ -5,12 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mesh.payload import Payload
 
-if TYPE_CHECKING:
-    from mesh.router.call import Call
+
+class Credit(Protocol):
+    """A session, as far as credit is concerned."""
+
+    def consumed(self, call_id: int, size_bytes: int, items: int) -> None: ...
+
+
+class Source(Protocol):
+    """The call that a stream's items come by."""
+
+    @property
+    def session(self) -> Credit | None: ...
+
+    @property
+    def call_id(self) -> int: ...
+
+    def expect_item(self) -> None:
+        """Whoever reads waits for the next item."""
+
+    def expect_nothing(self) -> None:
+        """Nobody waits for an item."""
+
+    def cancel(self) -> None:
+        """Nobody reads on."""
 
 
 class ItemStream:
@@ -23,7 +45,7 @@ class ItemStream:
 
     __slots__ = ("_call", "_is_closed", "_items", "_on_change", "error", "is_clocked")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Source) -> None:
         self.error: BaseException | None = None
         """What the stream ended with, when it did not end well."""
         self.is_clocked = True
@@ -42,6 +64,8 @@ class ItemStream:
 
     def close(self, error: BaseException | None) -> None:
         """No further item comes; those that are here can still be read, then ``error`` is due."""
+        if self._is_closed:
+            return
         self.error = error
         self._is_closed = True
         self._changed()
@@ -75,7 +99,7 @@ class ItemStream:
             waiter = asyncio.get_running_loop().create_future()
             self.when_changed(lambda waiter=waiter: waiter.done() or waiter.set_result(None))  # type: ignore[misc]
             await waiter
-        self.taken((1, len(item.body)))
+        self.taken((1, item.size_bytes))
         return item
 
     def cancel(self) -> None:

@@ -74,10 +74,15 @@ class Router:
         payload: Payload,
         context: RequestContext,
         items: AsyncIterator[Payload] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> asyncio.Future[Payload | ItemStream]:
-        """Call a method from the loop that runs gRPC; the future's cancellation cancels the call everywhere."""
+        """Call a method from the loop that runs gRPC; the future's cancellation cancels the call everywhere.
+
+        ``timeout_s=math.inf`` is for what may last: neither the deployment's timeout nor that between items holds.
+        """
         future = CallFuture()
-        future.call = call = Call(self, method, future, context, items=items)
+        future.call = call = Call(self, method, future, context, timeout_s=timeout_s, items=items)
         call.payload = payload
         self.submit(call)
         return future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
@@ -9,7 +10,10 @@ from time import monotonic
 from mesh.carrier import Carrier, Passenger
 from mesh.deadline import to_wire_ms
 from mesh.frames import CallerEnd
+from mesh.loops import crossing_to
+from mesh.payload import Payload
 from mesh.router.call import Call
+from mesh.segments.sharing import Sharing
 from mesh.v1.replica_pb2 import SessionResponse
 
 _log = logging.getLogger(__name__)
@@ -41,16 +45,26 @@ class Session:
         self._on_cut = on_cut
         self._idle_since_s = monotonic()
         self._carrier = carry(self)
+        if self._carrier.is_local:
+            self.end.share(Sharing(crossing_to(asyncio.get_running_loop()), self._released))
 
     def open(self, call: Call) -> None:
         """Begin a call in the replica."""
-        encoding, body = call.payload
+        encoding, body, buffers = call.payload
         deadline = call.deadline
         if deadline < self.next_deadline:
             self.next_deadline = deadline
         timeout_ms = to_wire_ms(deadline, monotonic())
         call_id = self.end.open(
-            call, call.method, encoding, body, timeout_ms, call.request_id, call.context, call.items is not None
+            call,
+            call.method,
+            encoding,
+            body,
+            timeout_ms,
+            call.request_id,
+            call.context,
+            call.items is not None,
+            buffers,
         )
         self._carrier.wake()
         call.opened(self, call_id)
@@ -59,8 +73,8 @@ class Session:
         self.end.cancel(call_id)
         self._carrier.wake()
 
-    def send_item(self, call_id: int, encoding: int, body: bytes) -> None:
-        self.end.send_item(call_id, encoding, body)
+    def send_item(self, call_id: int, item: Payload) -> None:
+        self.end.send_item(call_id, *item)
         self._carrier.wake()
 
     def half_close(self, call_id: int) -> None:
@@ -70,6 +84,11 @@ class Session:
     def consumed(self, call_id: int, size_bytes: int, items: int) -> None:
         if self.end.consumed(call_id, size_bytes, items):
             self._carrier.wake()
+
+    def _released(self, offer: tuple[int, bool]) -> None:
+        """Nobody holds memory of a segment of the replica any more."""
+        self.end.release(offer)
+        self._carrier.wake()
 
     def watch_deadline(self, deadline: float) -> None:
         """A call of this session has this deadline from now on."""
@@ -104,6 +123,8 @@ class Session:
     def arrived(self, batch: bytes) -> None:
         self.reported_s = monotonic()
         self.end.receive(SessionResponse.FromString(batch))
+        if self.end.is_due:
+            self._carrier.wake()
         self._on_batch()
         if self.end.draining and not self.end.calls:
             self.close()  # all is answered, and the replica waits for that to be known

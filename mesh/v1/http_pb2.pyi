@@ -1,8 +1,8 @@
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -55,3 +55,35 @@ class HttpResponse(_message.Message):
     body: bytes
     body_follows: bool
     def __init__(self, status: _Optional[int] = ..., header_names: _Optional[_Iterable[bytes]] = ..., header_values: _Optional[_Iterable[bytes]] = ..., body: _Optional[bytes] = ..., body_follows: _Optional[bool] = ...) -> None: ...
+
+class WebSocketMessage(_message.Message):
+    __slots__ = ("text", "binary", "accept", "close", "refusal")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    BINARY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    binary: bytes
+    accept: WebSocketAccept
+    close: WebSocketClose
+    refusal: HttpResponse
+    def __init__(self, text: _Optional[str] = ..., binary: _Optional[bytes] = ..., accept: _Optional[_Union[WebSocketAccept, _Mapping]] = ..., close: _Optional[_Union[WebSocketClose, _Mapping]] = ..., refusal: _Optional[_Union[HttpResponse, _Mapping]] = ...) -> None: ...
+
+class WebSocketAccept(_message.Message):
+    __slots__ = ("subprotocol", "header_names", "header_values")
+    SUBPROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    HEADER_NAMES_FIELD_NUMBER: _ClassVar[int]
+    HEADER_VALUES_FIELD_NUMBER: _ClassVar[int]
+    subprotocol: str
+    header_names: _containers.RepeatedScalarFieldContainer[bytes]
+    header_values: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, subprotocol: _Optional[str] = ..., header_names: _Optional[_Iterable[bytes]] = ..., header_values: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class WebSocketClose(_message.Message):
+    __slots__ = ("code", "reason")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...

@@ -24,23 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/payload.proto\x12\x07mesh.v1\"<\n\x07Payload\x12#\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x11.mesh.v1.Encoding\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"@\n\tComposite\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12%\n\x0b\x61ttachments\x18\x02 \x03(\x0b\x32\x10.mesh.v1.Payload\")\n\x08\x44oorCall\x12\x0f\n\x07is_json\x18\x01 \x01(\x08\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"w\n\x0b\x45rrorDetail\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.mesh.v1.ErrorKind\x12\x11\n\ttype_name\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\x12\x0f\n\x07pickled\x18\x05 \x01(\x0c*\xce\x01\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NCODING_PICKLE\x10\x01\x12\x16\n\x12\x45NCODING_COMPOSITE\x10\x02\x12\x19\n\x15\x45NCODING_HTTP_REQUEST\x10\x03\x12\x1a\n\x16\x45NCODING_HTTP_RESPONSE\x10\x04\x12\x12\n\x0e\x45NCODING_BYTES\x10\x05\x12\x16\n\x12\x45NCODING_DOOR_CALL\x10\x06\x12\x18\n\x14\x45NCODING_DOOR_ANSWER\x10\x07*\xbe\x01\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45RROR_KIND_USER\x10\x01\x12\x17\n\x13\x45RROR_KIND_DEADLINE\x10\x02\x12\x18\n\x14\x45RROR_KIND_CANCELLED\x10\x03\x12\x17\n\x13\x45RROR_KIND_REJECTED\x10\x04\x12\x1b\n\x17\x45RROR_KIND_REPLICA_DIED\x10\x05\x12\x17\n\x13\x45RROR_KIND_BAD_CALL\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/payload.proto\x12\x07mesh.v1\"R\n\x07Payload\x12#\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x11.mesh.v1.Encoding\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x14\n\x0c\x62uffer_count\x18\x03 \x01(\r\"W\n\x0c\x42ufferedHead\x12#\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x11.mesh.v1.Encoding\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x14\n\x0c\x62uffer_sizes\x18\x03 \x03(\x04\"r\n\x10SegmentReference\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12\x12\n\ndescriptor\x18\x03 \x01(\r\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\x04\x12\r\n\x05inode\x18\x05 \x01(\x04\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\"\x91\x01\n\x0bSegmentNews\x12(\n\x05probe\x18\x01 \x01(\x0b\x32\x19.mesh.v1.SegmentReference\x12\x1b\n\x0etakes_segments\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x14\n\x0creleased_ids\x18\x03 \x03(\x04\x12\x12\n\nspoilt_ids\x18\x04 \x03(\x04\x42\x11\n\x0f_takes_segments\"@\n\tComposite\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12%\n\x0b\x61ttachments\x18\x02 \x03(\x0b\x32\x10.mesh.v1.Payload\")\n\x08\x44oorCall\x12\x0f\n\x07is_json\x18\x01 \x01(\x08\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"w\n\x0b\x45rrorDetail\x12 \n\x04kind\x18\x01 \x01(\x0e\x32\x12.mesh.v1.ErrorKind\x12\x11\n\ttype_name\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\ttraceback\x18\x04 \x01(\t\x12\x0f\n\x07pickled\x18\x05 \x01(\x0c*\xdb\x02\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NCODING_PICKLE\x10\x01\x12\x16\n\x12\x45NCODING_COMPOSITE\x10\x02\x12\x19\n\x15\x45NCODING_HTTP_REQUEST\x10\x03\x12\x1a\n\x16\x45NCODING_HTTP_RESPONSE\x10\x04\x12\x12\n\x0e\x45NCODING_BYTES\x10\x05\x12\x16\n\x12\x45NCODING_DOOR_CALL\x10\x06\x12\x18\n\x14\x45NCODING_DOOR_ANSWER\x10\x07\x12\x15\n\x11\x45NCODING_BUFFERED\x10\x08\x12\x14\n\x10\x45NCODING_SEGMENT\x10\t\x12\x12\n\x0e\x45NCODING_ITEMS\x10\x0c\x12\x12\n\x0e\x45NCODING_ERROR\x10\r\x12\x16\n\x12\x45NCODING_WEBSOCKET\x10\n\x12\x1e\n\x1a\x45NCODING_WEBSOCKET_MESSAGE\x10\x0b*\xbe\x01\n\tErrorKind\x12\x1a\n\x16\x45RROR_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45RROR_KIND_USER\x10\x01\x12\x17\n\x13\x45RROR_KIND_DEADLINE\x10\x02\x12\x18\n\x14\x45RROR_KIND_CANCELLED\x10\x03\x12\x17\n\x13\x45RROR_KIND_REJECTED\x10\x04\x12\x1b\n\x17\x45RROR_KIND_REPLICA_DIED\x10\x05\x12\x17\n\x13\x45RROR_KIND_BAD_CALL\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.payload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENCODING']._serialized_start=327
-  _globals['_ENCODING']._serialized_end=533
-  _globals['_ERRORKIND']._serialized_start=536
-  _globals['_ERRORKIND']._serialized_end=726
+  _globals['_ENCODING']._serialized_start=702
+  _globals['_ENCODING']._serialized_end=1049
+  _globals['_ERRORKIND']._serialized_start=1052
+  _globals['_ERRORKIND']._serialized_end=1242
   _globals['_PAYLOAD']._serialized_start=34
-  _globals['_PAYLOAD']._serialized_end=94
-  _globals['_COMPOSITE']._serialized_start=96
-  _globals['_COMPOSITE']._serialized_end=160
-  _globals['_DOORCALL']._serialized_start=162
-  _globals['_DOORCALL']._serialized_end=203
-  _globals['_ERRORDETAIL']._serialized_start=205
-  _globals['_ERRORDETAIL']._serialized_end=324
+  _globals['_PAYLOAD']._serialized_end=116
+  _globals['_BUFFEREDHEAD']._serialized_start=118
+  _globals['_BUFFEREDHEAD']._serialized_end=205
+  _globals['_SEGMENTREFERENCE']._serialized_start=207
+  _globals['_SEGMENTREFERENCE']._serialized_end=321
+  _globals['_SEGMENTNEWS']._serialized_start=324
+  _globals['_SEGMENTNEWS']._serialized_end=469
+  _globals['_COMPOSITE']._serialized_start=471
+  _globals['_COMPOSITE']._serialized_end=535
+  _globals['_DOORCALL']._serialized_start=537
+  _globals['_DOORCALL']._serialized_end=578
+  _globals['_ERRORDETAIL']._serialized_start=580
+  _globals['_ERRORDETAIL']._serialized_end=699
 # @@protoc_insertion_point(module_scope)

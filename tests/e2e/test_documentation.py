@@ -56,6 +56,12 @@ def _ask(url: str, body: str | None = None) -> str:
     return str(urlopen(url, body.encode() if body is not None else None, timeout=30).read().decode())
 
 
+def test_readme_fastapi(readme: Path) -> None:
+    with serving("web:node", cwd=readme) as running:
+        assert _ask(f"{running.url}/times/14") == "42"
+        assert running.stop().code == 0
+
+
 def test_readme_first_deployment(readme: Path) -> None:
     with serving("hello:node", cwd=readme) as running:
         assert _ask(f"{running.url}/?name=Ada") == "Hello, Ada!"

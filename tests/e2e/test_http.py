@@ -51,6 +51,7 @@ def test_what_is_returned_is_answered(client: httpx.Client, answer: str, content
     assert (response.status_code, response.headers["content-type"], response.text) == (200, content_type, text)
 
 
+@pytest.mark.feature("38")
 @pytest.mark.feature(36)
 def test_the_prefix_moves_to_the_root_path(client: httpx.Client) -> None:
     assert get(client, "text", "/web/a%20b").text == "/web /a b /web/a b"

@@ -469,8 +469,3 @@ def test_driver_answers_get_and_post_on_any_path_below_and_quotes_text(client: h
         assert (answer.status_code, answer.text) == (200, f'"function {answer.request.method}"')
     refused = client.put("/driver")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
-
-
-def test_websocket_is_refused_clearly(client: httpx.Client) -> None:
-    answer = client.get("/without", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
-    assert answer.status_code in (400, 501)

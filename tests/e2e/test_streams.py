@@ -333,12 +333,163 @@ def test_large_items(streams: Handle, key: str) -> None:
 # --- passed on
 
 
-def test_stream_cannot_be_passed_on_yet(reader: Handle, streams: Handle, key: str) -> None:
-    for argument in (streams.endless.remote(key), [streams.endless.remote(key)]):
-        with pytest.raises(errors.NotSupportedYet, match="a stream cannot be passed on yet"):
-            streams.value.remote(argument).result(LIMIT_S)
-    with pytest.raises(errors.NotSupportedYet, match="a stream cannot be passed on yet"):
-        reader.pass_on.remote(3).result(LIMIT_S)
+BOTH_PASS_ON = pytest.mark.parametrize("through", ["pass_on", "pass_on_from_turn"])
+BOTH_COLLECT = pytest.mark.parametrize("collect", ["collect", "collect_on_turn"])
+
+
+@BOTH_KINDS
+@BOTH_PASS_ON
+def test_stream_as_a_result(reader: Handle, method: str, through: str) -> None:
+    items = reader.options(method_name=through).remote(method, 5000).result(LIMIT_S)
+    assert isinstance(items, mesh.DeploymentResponseGenerator)
+    assert list(items) == list(range(5000))
+    assert list(reader.options(method_name=through, stream=True).remote(method, 0)) == []
+
+
+async def test_rest_of_a_stream_as_a_result(reader: Handle) -> None:
+    assert [item async for item in await reader.pass_on_rest("count", 4)] == [1, 2, 3]
+
+
+@BOTH_PASS_ON
+def test_stream_as_a_result_over_several_deployments(deploy: Callable[..., Handle], through: str) -> None:
+    handle = deploy(Reader.options(name="A").bind(Reader.options(name="B").bind(Streams.bind())), f"hops-{through}")
+    assert list(handle.pass_on.remote(through, "count", 1000).result(LIMIT_S)) == list(range(1000))
+    with pytest.raises(LookupError, match="nothing after 3"):
+        list(handle.pass_on.remote(through, "fail", 3).result(LIMIT_S))
+
+
+@BOTH_PASS_ON
+@pytest.mark.parametrize("method", ["fail", "fail_on_turn"])
+def test_stream_as_a_result_ends_with_what_the_generator_raised(reader: Handle, through: str, method: str) -> None:
+    items = reader.options(method_name=through).remote(method, 3).result(LIMIT_S)
+    assert [next(items), next(items), next(items)] == [0, 1, 2]
+    with pytest.raises(LookupError, match="nothing after 3") as raised:
+        next(items)
+    assert "in fail" in raised.value.__notes__[-1]
+    with pytest.raises(LookupError, match="nothing after 0"):
+        reader.options(method_name=through).remote(method, 0).result(LIMIT_S)
+
+
+@BOTH_ENDLESS
+def test_stream_as_a_result_is_held_by_its_reader_and_ended_by_it(
+    reader: Handle, streams: Handle, key: str, method: str
+) -> None:
+    items = reader.pass_on.remote(method, key, 4096).result(LIMIT_S)
+    next(items)
+    held = _settled(lambda: streams.yielded.remote(key).result(LIMIT_S))
+    assert held <= 3 * WINDOW // 4096  # one window a hop, and what is on its way
+    for _ in range(held):
+        next(items)
+    assert streams.yielded.remote(key).result(LIMIT_S) > held
+    items.cancel()
+    streams.ended.remote(key).result(LIMIT_S)
+
+
+async def test_large_items_pass_through(reader: Handle, streams: Handle) -> None:
+    large = [bytes([value]) * 2_000_000 for value in range(4)]
+    assert [item async for item in await reader.pass_on("large", 4)] == large
+    assert await reader.collect(streams.large(4)) == large
+    assert await reader.further(streams.large(4), 1) == large
+
+
+def test_stream_inside_of_a_result_is_refused(reader: Handle) -> None:
+    with pytest.raises(errors.PayloadError, match="a stream cannot be a part of a result"):
+        reader.nest.remote().result(LIMIT_S)
+
+
+@BOTH_KINDS
+@BOTH_COLLECT
+def test_stream_as_an_argument(reader: Handle, streams: Handle, method: str, collect: str) -> None:
+    handle = reader.options(method_name=collect)
+    assert handle.remote(streams.options(method_name=method).remote(5000)).result(LIMIT_S) == list(range(5000))
+    assert handle.remote(items=streams.options(method_name=method).remote(0)).result(LIMIT_S) == []
+
+
+def test_stream_inside_of_an_argument(reader: Handle, streams: Handle) -> None:
+    assert reader.collect_nested.remote({"items": streams.count.remote(3)}).result(LIMIT_S) == [0, 1, 2]
+
+
+def test_stream_as_an_argument_of_the_first_call_of_all(deploy: Callable[..., Handle]) -> None:
+    handle = deploy(Reader.bind(Streams.bind()), "first-argument")
+    stream = mesh.DeploymentHandle("first-argument", "Streams").count.remote(3)
+    assert handle.collect.remote(stream).result(LIMIT_S) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("method", ["plus", "plus_on_turn"])
+async def test_stream_goes_in_and_another_comes_out(reader: Handle, streams: Handle, method: str) -> None:
+    plus = reader.options(method_name=method)
+    assert [item async for item in plus(streams.count(2000), 10)] == list(range(10, 2010))
+    assert [item async for item in plus.remote(plus.remote(streams.count.remote(300), 1), 1)] == list(range(2, 302))
+
+
+async def test_stream_that_came_is_passed_on(reader: Handle, streams: Handle) -> None:
+    assert [item async for item in await reader.back(streams.count(1000))] == list(range(1000))
+    assert await reader.further(streams.count(1000), 3) == list(range(1000))
+
+
+@BOTH_COLLECT
+async def test_stream_as_an_argument_ends_with_what_its_generator_raised(
+    reader: Handle, streams: Handle, collect: str
+) -> None:
+    with pytest.raises(LookupError, match="nothing after 3"):
+        await reader.options(method_name=collect)(streams.fail(3))
+    with pytest.raises(LookupError, match="nothing after 0"):
+        await reader.options(method_name=collect)(streams.fail_on_turn(0))
+    sums = reader.plus(streams.fail(3), 10)
+    assert [await anext(sums), await anext(sums), await anext(sums)] == [10, 11, 12]
+    with pytest.raises(LookupError, match="nothing after 3"):
+        await anext(sums)
+
+
+@BOTH_ENDLESS
+async def test_stream_as_an_argument_is_held_by_its_reader(
+    reader: Handle, streams: Handle, key: str, method: str
+) -> None:
+    call = reader.hold(streams.options(method_name=method).remote(key, 4096), f"{key} reader")
+    held = await asyncio.to_thread(_settled, lambda: streams.yielded.remote(key).result(LIMIT_S))
+    assert 0 < held <= 4 * WINDOW // 4096
+    await streams.open(f"{key} reader")
+    await call
+    await streams.ended(key)
+
+
+@BOTH_ENDLESS
+async def test_stream_as_an_argument_ends_with_the_call(reader: Handle, streams: Handle, key: str, method: str) -> None:
+    endless = streams.options(method_name=method)
+    assert await reader.first_of(endless.remote(f"{key} 1")) == "x" * 100
+    await streams.ended(f"{key} 1")
+    assert await reader.ignore(endless.remote(f"{key} 2")) == "DeploymentResponseGenerator"
+    await streams.ended(f"{key} 2")
+    call = reader.collect(endless.remote(f"{key} 3"))
+    await asyncio.to_thread(_settled, lambda: streams.yielded.remote(f"{key} 3").result(LIMIT_S) > 1)
+    call.cancel()
+    await streams.ended(f"{key} 3")
+
+
+async def test_stream_goes_to_one_reader_of_one_call(reader: Handle, streams: Handle, key: str) -> None:
+    items = streams.endless.remote(key)
+    first = reader.first_of.remote(items)
+    with pytest.raises(errors.PayloadError, match=r"the stream of Streams\.endless was passed on already"):
+        await reader.first_of(items)
+    assert await (await first) == "x" * 100
+    with pytest.raises(errors.PayloadError, match=r"two streams are arguments of one call of Reader\.collect"):
+        await reader.collect([streams.count.remote(1), streams.count.remote(1)])
+
+
+def test_stream_as_an_argument_goes_down_with_its_caller_s_deadline(reader: Handle, streams: Handle, key: str) -> None:
+    with pytest.raises(errors.DeadlineExceeded):
+        reader.options(timeout_s=0.3).collect_on_turn.remote(streams.one_then_waits.remote(key)).result(LIMIT_S)
+    streams.ended.remote(key).result(LIMIT_S)
+
+
+def _settled(read: Callable[[], Any]) -> Any:
+    """What is read, as soon as it is something and stays what it is."""
+    value, before = read(), None
+    for _ in range(200):
+        if value and value == before:
+            return value
+        value, before = read(), value
+    return value
 
 
 def test_responses_that_are_yielded_arrive_as_values(reader: Handle) -> None:

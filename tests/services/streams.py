@@ -45,6 +45,11 @@ class Streams:
         """The same as a plain generator."""
         yield from range(number)
 
+    async def large(self, number: int) -> AsyncGenerator[bytes, None]:
+        """Items that go through shared memory."""
+        for value in range(number):
+            yield bytes([value]) * 2_000_000
+
     def made(self, number: int) -> Any:
         """A generator that a plain method has made."""
         return (value for value in range(number))
@@ -160,6 +165,11 @@ class Streams:
         return self._events.setdefault(key, threading.Event())
 
 
+def _me() -> tuple[str, str]:
+    context = mesh.get_replica_context()
+    return context.application, context.deployment
+
+
 @mesh.deployment
 class Reader:
     """Reads the streams of another deployment."""
@@ -199,9 +209,74 @@ class Reader:
         for value in range(number):
             yield self._streams.value.remote(value)
 
-    async def pass_on(self, number: int) -> Any:
-        """What is not supported yet."""
-        return self._streams.options(stream=True).count.remote(number)
+    async def pass_on(self, method: str, *args: Any) -> Any:
+        """The stream of another deployment as its own."""
+        return self._streams.options(method_name=method).remote(*args)
+
+    def pass_on_from_turn(self, method: str, *args: Any) -> Any:
+        """The same from a plain method."""
+        return self._streams.options(method_name=method).remote(*args)
+
+    async def pass_on_rest(self, method: str, *args: Any) -> Any:
+        """What is left of a stream after its first item."""
+        items = self._streams.options(method_name=method).remote(*args)
+        await anext(items)
+        return items
+
+    async def nest(self) -> Any:
+        """A stream inside of a value, where it cannot be."""
+        return {"items": self._streams.options(stream=True).count.remote(3)}
+
+    async def collect(self, items: Any) -> list[Any]:
+        """The items of a stream that came as an argument."""
+        return [item async for item in items]
+
+    def collect_on_turn(self, items: Any) -> list[Any]:
+        """The same in a plain method."""
+        return list(items)
+
+    async def collect_nested(self, place: dict[str, Any]) -> list[Any]:
+        """The same of a stream in a container."""
+        return [item async for item in place["items"]]
+
+    async def plus(self, items: Any, number: int) -> AsyncGenerator[int, None]:
+        """As the items come, each with something added."""
+        async for item in items:
+            yield item + number
+
+    def plus_on_turn(self, items: Any, number: int) -> Generator[int, None, None]:
+        """The same in a plain method."""
+        for item in items:
+            yield item + number
+
+    async def back(self, items: Any) -> Any:
+        """The stream that came, as the result."""
+        return items
+
+    async def further(self, items: Any, hops: int) -> Any:
+        """The stream that came, as an argument of the next call."""
+        me = mesh.DeploymentHandle(*_me())
+        return me.further.remote(items, hops - 1) if hops else me.collect.remote(items)
+
+    async def first_of(self, items: Any) -> Any:
+        """One item, and then the end of the call."""
+        return await anext(items)
+
+    async def leave(self, items: Any, key: str) -> str:
+        """Drops the stream and goes on until the key is opened."""
+        first = str(await anext(items))
+        del items
+        await self._streams.ended(key)
+        return first
+
+    async def ignore(self, items: Any) -> str:
+        """Never reads."""
+        return type(items).__name__
+
+    async def hold(self, items: Any, key: str) -> None:
+        """Reads one item and waits until the key is opened."""
+        await anext(items)
+        await self._streams.ended(key)
 
     def ping(self) -> str:
         """Answers when it has the turn."""

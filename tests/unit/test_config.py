@@ -86,11 +86,13 @@ def test_a_name_that_is_not_allowed(name: object) -> None:
         check_name("deployment", name)
 
 
+@pytest.mark.feature("36")
 @pytest.mark.parametrize("prefix", [None, "/", "/api", "/api/v1", "/rep-1", "/a.b"])
 def test_a_route_prefix_that_is_allowed(prefix: str | None) -> None:
     check_route_prefix(prefix)
 
 
+@pytest.mark.feature("36")
 @pytest.mark.parametrize(
     "prefix", ["", "api", "/api/", "//", "//api", "/a//b", "/{id}", "/a?b", "/a#b", "/-/x", "/-", 5]
 )

@@ -31,12 +31,18 @@ async def whisper(text: str) -> str:
     return text.lower()
 
 
+@pytest.mark.feature("8")
+@pytest.mark.feature("9")
+@pytest.mark.feature("10")
 @pytest.mark.parametrize("target", [Greeter, shout, whisper], ids=lambda target: target.__name__)
 def test_the_bare_decorator_takes_the_name_of_its_target(target: Any) -> None:
     made = deployment(target)
     assert (made.name, made.target, made.version, made.config) == (target.__name__, target, None, DeploymentConfig())
 
 
+@pytest.mark.feature("8")
+@pytest.mark.feature("9")
+@pytest.mark.feature("10")
 @pytest.mark.parametrize("target", [Greeter, shout, whisper], ids=lambda target: target.__name__)
 def test_the_decorator_with_options(target: Any) -> None:
     made = deployment(name="other", version="2", num_replicas=3)(target)
@@ -70,6 +76,7 @@ def test_a_wrong_option_is_refused_before_the_target_is_seen() -> None:
         deployment(num_replicas=0)
 
 
+@pytest.mark.feature("24")
 @pytest.mark.parametrize(
     ("options", "shown"),
     [
@@ -82,6 +89,7 @@ def test_how_it_is_shown(options: Any, shown: str) -> None:
     assert repr(deployment(Greeter).options(**options)) == shown
 
 
+@pytest.mark.feature("12")
 def test_options_make_a_new_deployment_and_keep_what_they_do_not_name() -> None:
     first = deployment(num_replicas=2, max_ongoing_requests=5)(Greeter)
     second = first.options(name="second", num_replicas=3)
@@ -101,6 +109,7 @@ def test_a_version_is_a_string(version: Any) -> None:
         deployment(version=version)(Greeter)
 
 
+@pytest.mark.feature("18")
 def test_calling_a_deployment_says_what_to_do_instead() -> None:
     with pytest.raises(RuntimeError, match=r"mesh\.run\(Greeter\.bind"):
         deployment(Greeter)("World")
@@ -123,6 +132,7 @@ def test_binding_a_class_and_a_function() -> None:
     assert isinstance(deployment(whisper).bind("hi"), FunctionNode)
 
 
+@pytest.mark.feature("15")
 @pytest.mark.parametrize(
     ("bound", "expected"),
     [

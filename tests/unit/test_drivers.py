@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -16,7 +16,7 @@ from mesh.dag.execute import Column, Plan, Slot, Step
 from mesh.dag.nodes import InputNode
 from mesh.deployments import deployment
 from mesh.drivers import DAGDriver, DriverDeployment, GraphHandle
-from mesh.errors import ConfigError, NotSupportedYet, PayloadTooLarge
+from mesh.errors import ConfigError, PayloadTooLarge
 from mesh.handle import DeploymentHandle
 from mesh.http import decode_request, encode_request
 from mesh.http_adapters import json_request
@@ -200,6 +200,7 @@ async def test_bad_input_that_the_graph_finds_is_an_error_of_the_graph() -> None
         await Driver(handle_of(refuse), json_request)(request_for(body=b"1"))
 
 
+@pytest.mark.feature("81")
 async def test_predict_bypasses_the_adapter_and_passes_the_response_on_undecoded() -> None:
     driver = Driver(handle_of(lambda a, b: a + b), json_request)
     response = await driver.predict(1, b=2)
@@ -212,9 +213,36 @@ async def test_called_by_handle_without_a_request_it_names_predict() -> None:
         await Driver(handle_of(lambda x: x))({"text": "no request"})
 
 
-async def test_predict_with_route_says_that_it_comes_later() -> None:
-    with pytest.raises(NotSupportedYet):
-        await Driver(handle_of(lambda x: x)).predict_with_route("/a", 1)
+def driver_of_two() -> Any:
+    return Driver({"/a": handle_of(lambda x: ["a", x]), "/a/b": handle_of(lambda x: ["b", x])}, json_request)
+
+
+@pytest.mark.feature("80")
+@pytest.mark.parametrize(
+    ("path", "graph"), [("/a", "a"), ("/a/", "a"), ("/a/c", "a"), ("/a/bc", "a"), ("/a/b", "b"), ("/a/b/c", "b")]
+)
+async def test_the_longest_route_of_whole_segments_says_which_graph_runs(path: str, graph: str) -> None:
+    status, body = await answer_of_driver(driver_of_two(), request_for(path=path, body=b"1"))
+    assert (status, json.loads(body)) == (200, [graph, 1])
+
+
+@pytest.mark.feature("80")
+@pytest.mark.parametrize("path", ["/", "", "/b", "/ab"])
+async def test_a_path_without_a_route_names_the_routes(path: str) -> None:
+    status, body = await answer_of_driver(driver_of_two(), request_for(path=path, body=b"1"))
+    assert (status, "the routes here are /a, /a/b." in body.decode()) == (404, True)
+
+
+@pytest.mark.feature("80")
+async def test_several_graphs_are_called_by_route() -> None:
+    driver = driver_of_two()
+    assert await (await driver.predict_with_route("/a", 1)).value() == ["a", 1]
+    assert await (await driver.predict_with_route("/a/b", 1)).value() == ["b", 1]
+    with pytest.raises(ValueError, match="the route '/b'; there are /a, /a/b"):
+        await driver.predict_with_route("/b", 1)
+    with pytest.raises(ValueError, match=r"call predict_with_route\.remote\(route, \.\.\.\), with one of /a, /a/b"):
+        await driver.predict(1)
+    assert await (await Driver(handle_of(lambda x: x)).predict_with_route("/", 1)).value() == 1
 
 
 # Binding
@@ -225,6 +253,7 @@ def shout(text: str) -> str:
     return f"{text}!"
 
 
+@pytest.mark.feature("4")
 def test_a_driver_is_an_ordinary_deployment() -> None:
     assert repr(DAGDriver) == "Deployment(name=DAGDriver,version=None,route_prefix=/DAGDriver)"
     assert [method.name for method in DAGDriver.methods] == ["__call__", "predict", "predict_with_route"]
@@ -232,6 +261,7 @@ def test_a_driver_is_an_ordinary_deployment() -> None:
     assert (type(other), other.num_replicas) == (DriverDeployment, 2)
 
 
+@pytest.mark.feature("78")
 def test_it_is_bound_to_one_node() -> None:
     with InputNode() as text:
         output = shout.bind(text)
@@ -240,10 +270,40 @@ def test_it_is_bound_to_one_node() -> None:
     assert dict(node._kwargs) == {"http_adapter": json_request}
 
 
+@deployment
+class Counting:
+    def up(self, number: int) -> Iterator[int]:
+        yield from range(number)
+
+    def total(self, number: int) -> int:
+        return number
+
+
+@pytest.mark.feature("57")
+def test_a_driver_of_a_stream_is_known_to_yield() -> None:
+    node = Counting.bind()
+    with InputNode() as number:
+        up, total = node.up.bind(number), node.total.bind(number)
+    assert yielding(DAGDriver.bind(up)) == {"predict", "predict_with_route"}
+    assert yielding(DAGDriver.bind({"/a": up, "/b": up})) == {"predict_with_route"}
+    assert yielding(DAGDriver.bind({"/a": up, "/b": total})) == set()
+    assert yielding(DAGDriver.bind(total)) == yielding(DAGDriver.bind(node)) == set()
+
+
+def yielding(node: Any) -> set[str]:
+    return {method.name for method in node._deployment.methods if method.kind.yields}
+
+
 @pytest.mark.parametrize(
     ("bind", "error", "message"),
     [
-        pytest.param(lambda: DAGDriver.bind({"/a": shout.bind()}), NotSupportedYet, "by route", id="several graphs"),
+        pytest.param(lambda: DAGDriver.bind({}), ConfigError, "got none", id="no graph"),
+        pytest.param(lambda: DAGDriver.bind({"a": shout.bind()}), ConfigError, "'a' cannot be", id="no slash"),
+        pytest.param(lambda: DAGDriver.bind({"/a/": shout.bind()}), ConfigError, "'/a/' cannot be", id="a last slash"),
+        pytest.param(
+            lambda: DAGDriver.bind({1: shout.bind()}), ConfigError, "a path such as '/a', not 1", id="a number"
+        ),
+        pytest.param(lambda: DAGDriver.bind({"/a": shout}), ConfigError, "a dict of nodes by route", id="no node"),
         pytest.param(lambda: DAGDriver.bind(shout), ConfigError, "takes a node", id="a deployment"),
         pytest.param(lambda: DAGDriver.bind(), ConfigError, "takes a node", id="nothing"),
         pytest.param(
@@ -253,7 +313,10 @@ def test_it_is_bound_to_one_node() -> None:
             id="an adapter without annotations",
         ),
         pytest.param(
-            lambda: DAGDriver.options(name="x").bind(shout.bind(), "m.adapter"), NotSupportedYet, "by name", id="a name"
+            lambda: DAGDriver.options(name="x").bind(shout.bind(), "no_such.adapter"),
+            ConfigError,
+            "'no_such.adapter' cannot be imported",
+            id="a name that leads nowhere",
         ),
     ],
 )

@@ -17,7 +17,7 @@ import pandas
 import pydantic
 import pytest
 
-from mesh.errors import NotSupportedYet, PayloadError
+from mesh.errors import PayloadError
 from mesh.json_encoding import encode_json
 from mesh.payload import AttachableItems
 
@@ -104,5 +104,5 @@ class _Items(AttachableItems):
 
 @pytest.mark.feature("57")
 def test_stream_is_refused_where_a_value_has_to_be() -> None:
-    with pytest.raises(NotSupportedYet, match="a stream cannot be passed on yet"):
+    with pytest.raises(PayloadError, match="a stream cannot be a part of a result"):
         encode_json({"items": _Items()})

@@ -34,6 +34,7 @@ def test_settings_that_are_not_named_stay() -> None:
     assert changed_fields({"threads": 4}, before) == {"config": DeploymentConfig(num_replicas=2, threads=4)}
 
 
+@pytest.mark.feature("11")
 @pytest.mark.parametrize(
     ("wrong", "near"),
     [("num_replica", "num_replicas"), ("max_ongoing_request", "max_ongoing_requests"), ("rout_prefix", "route_prefix")],
@@ -43,15 +44,18 @@ def test_a_misspelt_option_names_the_near_one(wrong: str, near: str) -> None:
         changed_fields({wrong: 1}, DEFAULT)
 
 
+@pytest.mark.feature("11")
 def test_an_option_that_is_like_no_other_names_all() -> None:
     with pytest.raises(ConfigError, match=r"no option 'zzz': the options are name, .*max_body_bytes"):
         changed_fields({"zzz": 1}, DEFAULT)
 
 
+@pytest.mark.feature("11")
 def test_the_old_name_of_max_ongoing_requests() -> None:
     assert config_after(max_concurrent_queries=5).max_ongoing_requests == 5
 
 
+@pytest.mark.feature("13")
 def test_cpus_and_gpus_in_ray_actor_options() -> None:
     config = config_after(ray_actor_options={"num_cpus": 2, "num_gpus": 1})
     assert (config.num_cpus, config.num_gpus) == (2, 1)
@@ -92,11 +96,13 @@ def test_a_user_config_travels_as_json_and_none_takes_it_away() -> None:
     assert changed_fields({"user_config": None}, configured) == {"config": DEFAULT}
 
 
+@pytest.mark.feature("13")
 def test_a_fixed_number_of_replicas_excludes_autoscaling() -> None:
     with pytest.raises(ValueError, match="exclude each other"):
         changed_fields({"num_replicas": 2, "autoscaling_config": {}}, DEFAULT)
 
 
+@pytest.mark.feature("11")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

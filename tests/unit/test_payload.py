@@ -15,6 +15,7 @@ import pytest
 from mesh import errors, payload
 from mesh.frames import FRAME_BYTES
 from mesh.payload import Attachable, Payload, attach, attached
+from mesh.segments.buffer import InMemory
 from mesh.v1 import payload_pb2 as pb
 
 
@@ -147,6 +148,89 @@ def test_a_payload_over_the_limit_names_both_sizes(monkeypatch: pytest.MonkeyPat
     with pytest.raises(errors.PayloadTooLarge, match=r"a payload of \d+ bytes is over the limit of 1000 bytes"):
         payload.encode_call((b"x" * 1000,), {}, ())
     payload.encode_call((b"x" * 900,), {}, ())
+
+
+LARGE = bytes(range(256)) * 4_000
+
+
+class Holder:
+    """A value that gives pickle its memory, as arrays do."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = bytes(content)
+
+    def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
+        return Holder, (pickle.PickleBuffer(self.content),)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holder) and self.content == other.content
+
+
+def _kept(encoded: payload.Encoded) -> payload.Encoded:
+    return encoded.kept([InMemory(bytes(buffer)) for buffer in encoded.loose])
+
+
+@pytest.mark.parametrize(
+    "value", [Holder(LARGE), [Holder(LARGE), 1, Holder(LARGE[1:] + b"x")], {"deep": [Holder(LARGE)]}]
+)
+def test_large_buffers_stay_out_of_the_pickle(value: Any) -> None:
+    encoded = payload.encode_result(value, (Reference,))
+    assert len(encoded.body) < 1000
+    whole = _kept(encoded).with_payloads([])
+    assert payload.decode(whole) == value
+    assert whole.size_bytes > len(LARGE)
+
+
+def test_small_buffers_are_a_part_of_it() -> None:
+    encoded = payload.encode_result(Holder(LARGE[:1000]), (Reference,))
+    assert not encoded.loose
+    assert payload.decode(encoded.with_payloads([])) == Holder(LARGE[:1000])
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_large_bytes_at_top_level_stay_out_and_arrive_as_what_they_are(kind: Any) -> None:
+    encoded = payload.encode_call((kind(LARGE), b"small"), {"named": kind(LARGE)}, (Reference,))
+    assert (len(encoded.body) < 1000, len(encoded.loose)) == (True, 2)
+    args, kwargs = payload.decode(_kept(encoded).with_payloads([]))
+    assert (args, kwargs) == ((kind(LARGE), b"small"), {"named": kind(LARGE)})
+    assert [type(value) for value in (args[0], kwargs["named"])] == [kind, kind]
+    assert payload.decode(_kept(payload.encode_result(kind(LARGE), ())).with_payloads([])) == kind(LARGE)
+
+
+def test_large_buffers_of_what_only_cloudpickle_can_do_stay_out_once() -> None:
+    encoded = payload.encode_result((Holder(LARGE), lambda: 7), (Reference,))
+    assert len(encoded.loose) == 1
+    holder, function = payload.decode(_kept(encoded).with_payloads([]))
+    assert (holder, function()) == (Holder(LARGE), 7)
+
+
+def test_attachments_keep_their_buffers_apart() -> None:
+    first, second = [
+        _kept(payload.encode_result(Holder(letter * len(LARGE)), (Reference,))).with_payloads([])
+        for letter in (b"1", b"2")
+    ]
+    encoded = _kept(payload.encode_call((Reference(first), Holder(LARGE), [Reference(second)]), {}, (Reference,)))
+    whole = encoded.with_payloads([reference.result for reference in encoded.attached])
+    (value, own, nested), _ = payload.decode(whole)
+    assert value.content[:1] == b"1"
+    assert own == Holder(LARGE)
+    assert payload.decode(nested[0].result).content[:1] == b"2"
+
+
+def test_buffers_count_for_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "MAX_PAYLOAD_BYTES", 2 * len(LARGE) - 1)
+    with pytest.raises(errors.PayloadTooLarge, match=str(payload.MAX_PAYLOAD_BYTES)):
+        payload.encode_result([Holder(LARGE), Holder(LARGE + b"x")], (Reference,))
+    one = _kept(payload.encode_result(Holder(LARGE), (Reference,))).with_payloads([])
+    encoded = payload.encode_call((Reference(one), [Reference(one)]), {}, (Reference,))
+    with pytest.raises(errors.PayloadTooLarge, match=str(payload.MAX_PAYLOAD_BYTES)):
+        encoded.with_payloads([one, one])
+
+
+def test_a_large_buffer_on_an_exception_does_not_stop_it() -> None:
+    arrived = _over_a_hop(_raised(ValueError("too large", Holder(LARGE))))
+    assert isinstance(arrived, errors.UserCodeError)
+    assert "too large" in str(arrived)
 
 
 def test_bytes_that_are_no_pickle_are_an_error_of_the_payload() -> None:

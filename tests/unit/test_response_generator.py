@@ -53,9 +53,7 @@ class _Connection:
         self.loop = thread.loop
 
     def on_loop(self, function: Any, argument: Any) -> None:
-        # mesh.router.call.Call.cancel is given as a function of a call
-        method = getattr(argument, function.__name__, None) if isinstance(argument, _Call) else None
-        crossing_to(self.loop).put((method and (lambda _: method())) or function, argument)
+        crossing_to(self.loop).put(function, argument)
 
 
 @pytest.fixture

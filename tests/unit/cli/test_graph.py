@@ -35,6 +35,7 @@ def _graph(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.feature("99")
 def test_text_goes_to_stdout(tmp_path: Path) -> None:
     done = _graph(tmp_path)
     assert (done.stdout, done.stderr) == ("digraph G {\nrankdir=LR;\nINPUT_NODE -> double;\n}\n", "")

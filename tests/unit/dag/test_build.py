@@ -33,6 +33,7 @@ def test_a_class_without_arguments_needs_no_blob() -> None:
     assert (application.spec.deployments[0].init_blob, application.blobs) == ("", {})
 
 
+@pytest.mark.feature("14")
 def test_settings_and_version_of_a_deployment_apply_in_a_graph() -> None:
     replicated = Model.options(num_replicas=3, version="2", name="Other")
     application = built(Driver.bind(replicated.bind()))
@@ -47,6 +48,9 @@ def test_a_function_alone_is_its_own_driver() -> None:
     assert (application.spec.driver, names(application)) == ("preprocess", ["preprocess"])
 
 
+@pytest.mark.feature("66")
+@pytest.mark.feature("68")
+@pytest.mark.feature("69")
 @pytest.mark.parametrize(
     ("root", "expected"),
     [
@@ -88,6 +92,7 @@ def test_names(root: Any, expected: list[str]) -> None:
     assert names(built(root())) == expected
 
 
+@pytest.mark.feature("69")
 def test_nodes_in_constructor_arguments_become_handles_at_any_depth() -> None:
     first, second = Model.bind(1), Model.bind(2)
     application = built(Driver.bind(first, [first, (second,)], named={"k": second}))
@@ -131,6 +136,7 @@ def test_a_graph_inside_a_graph_is_a_plan_of_its_own_and_may_have_its_own_input(
     assert [[step.deployment for step in plan.steps] for plan in plans] == [["preprocess"], ["Inner", "combine"]]
 
 
+@pytest.mark.feature("70")
 def test_a_second_input_is_refused() -> None:
     with InputNode() as x, InputNode() as y:
         output = Combine.bind(Preprocess.bind(x), y[0])
@@ -153,6 +159,7 @@ def test_the_route_prefix_of_the_root(own: Any, asked: str | None, expected: str
     assert built(Model.options(**own).bind(), route_prefix=asked).spec.route_prefix == expected
 
 
+@pytest.mark.feature("61")
 def test_a_prefix_below_the_root_is_refused() -> None:
     with pytest.raises(ValueError, match=r"ClassNode\(Model\) has the route prefix '/x', but only ClassNode\(Driver\)"):
         built(Driver.bind(Model.options(route_prefix="/x").bind()))
@@ -162,6 +169,7 @@ def test_no_prefix_below_the_root_may_be_said() -> None:
     assert built(Driver.bind(Model.options(route_prefix=None).bind())).spec.route_prefix == "/"
 
 
+@pytest.mark.feature("62")
 @pytest.mark.parametrize(
     "root",
     [
@@ -175,6 +183,7 @@ def test_the_output_of_a_graph_needs_a_driver(root: Any) -> None:
         built(root())
 
 
+@pytest.mark.feature("62")
 @pytest.mark.parametrize(
     ("root", "hint"),
     [

@@ -51,6 +51,8 @@ def ensemble() -> tuple[Any, Any]:
         return output, combine.bind(output, second.forward.bind(x[1]), threshold=x[2])
 
 
+@pytest.mark.feature("97")
+@pytest.mark.feature("94")
 def test_a_part_of_a_graph_shows_only_what_it_depends_on() -> None:
     assert to_dot(ensemble()[0]).to_string() == (
         "digraph G {\n"
@@ -62,6 +64,10 @@ def test_a_part_of_a_graph_shows_only_what_it_depends_on() -> None:
     )
 
 
+@pytest.mark.feature("6")
+@pytest.mark.feature("94")
+@pytest.mark.feature("95")
+@pytest.mark.feature("96")
 def test_a_whole_graph() -> None:
     assert to_dot(ensemble()[1]).to_string() == (
         "digraph G {\n"
@@ -80,6 +86,10 @@ def test_a_whole_graph() -> None:
     )
 
 
+@pytest.mark.feature("94")
+@pytest.mark.feature("95")
+@pytest.mark.feature("96")
+@pytest.mark.feature("98")
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
@@ -117,12 +127,15 @@ def test_what_is_no_node_is_not_drawn(value: Any) -> None:
         to_dot(value)
 
 
+@pytest.mark.feature("6")
+@pytest.mark.feature("99")
 def test_text_needs_no_graphviz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     plot(MODEL.bind(), to_file=tmp_path / "graph.dot")
     assert (tmp_path / "graph.dot").read_text() == "digraph G {\nrankdir=LR;\nModel;\n}\n"
 
 
+@pytest.mark.feature("99")
 def test_a_picture_without_graphviz_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="install graphviz"):
@@ -133,6 +146,7 @@ def test_a_picture_without_graphviz_says_how_to_get_it(tmp_path: Path, monkeypat
 needs_graphviz = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
 
 
+@pytest.mark.feature("6")
 @needs_graphviz
 @pytest.mark.parametrize(("ending", "begin"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("PDF", b"%PDF")])
 def test_a_picture(tmp_path: Path, ending: str, begin: bytes) -> None:

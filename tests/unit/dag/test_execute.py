@@ -50,6 +50,7 @@ def run(output: Any, *args: Any, **kwargs: Any) -> list[tuple[str, str, str, str
     return calls.made
 
 
+@pytest.mark.feature("76")
 def test_every_step_starts_at_once_with_the_responses_of_those_before() -> None:
     with InputNode() as x:
         output = Combine.bind(Model.bind().predict.bind(Preprocess.bind(x)), Model.bind().forward.bind(x))
@@ -61,6 +62,7 @@ def test_every_step_starts_at_once_with_the_responses_of_those_before() -> None:
     ]
 
 
+@pytest.mark.feature("75")
 def test_a_shared_step_runs_once() -> None:
     with InputNode() as x:
         shared = Preprocess.bind(x)
@@ -68,6 +70,7 @@ def test_a_shared_step_runs_once() -> None:
     assert [call[0] for call in run(output, 1)] == ["preprocess", "combine"]
 
 
+@pytest.mark.feature("75")
 def test_only_the_bound_method_is_called() -> None:
     model = Model.bind()
     with InputNode() as x:
@@ -77,6 +80,7 @@ def test_only_the_bound_method_is_called() -> None:
         ]
 
 
+@pytest.mark.feature("72")
 def test_constants_responses_and_input_nested_and_by_keyword() -> None:
     with InputNode() as x:
         first = Preprocess.bind(x)
@@ -108,6 +112,7 @@ def test_a_long_chain() -> None:
 VALUE = {"a": [SimpleNamespace(b="deep")], 0: "zero"}
 
 
+@pytest.mark.feature("71")
 @pytest.mark.parametrize(
     ("part", "args", "kwargs", "expected"),
     [
@@ -143,6 +148,7 @@ def test_an_input_that_does_not_fit(part: Any, args: Any, kwargs: Any, message: 
         run(Preprocess.bind(part(InputNode())), *args, **kwargs)
 
 
+@pytest.mark.feature("71")
 @pytest.mark.parametrize(
     ("part", "value", "error", "way"),
     [

@@ -47,6 +47,8 @@ def test_the_kinds_of_nodes() -> None:
     assert not isinstance(X, DeploymentNode)
 
 
+@pytest.mark.feature("66")
+@pytest.mark.feature("68")
 def test_every_bind_makes_a_node_of_its_own() -> None:
     assert combine.bind(1) != combine.bind(1)
 
@@ -55,16 +57,19 @@ def test_call_can_be_bound_as_any_method() -> None:
     assert repr(MODEL_NODE.__call__.bind(X)) == "MethodNode(Model.__call__)"
 
 
+@pytest.mark.feature("67")
 @pytest.mark.parametrize("method", ["bind", "remote", "name", "args"])
 def test_a_method_of_any_public_name_can_be_bound(method: str) -> None:
     assert repr(getattr(AWKWARD.bind(), method).bind()) == f"MethodNode(Awkward.{method})"
 
 
+@pytest.mark.feature("67")
 def test_an_unknown_method_names_those_that_exist() -> None:
     with pytest.raises(AttributeError, match=r"Model has no method 'predit'; its methods: predict, __call__"):
         _ = MODEL_NODE.predit
 
 
+@pytest.mark.feature("77")
 @pytest.mark.parametrize("node", [MODEL_NODE, MODEL_NODE.predict.bind(X), combine.bind(X)], ids=repr)
 @pytest.mark.parametrize(
     ("attribute", "hint"), [("bind", "bound already"), ("remote", "the handle that mesh.run gives")]
@@ -91,11 +96,13 @@ def test_an_attribute_that_nothing_has() -> None:
     assert not hasattr(MODEL_NODE, "__array__")
 
 
+@pytest.mark.feature("70")
 def test_the_input_takes_no_arguments() -> None:
     with pytest.raises(ValueError, match="InputNode takes no arguments"):
         InputNode("x")
 
 
+@pytest.mark.feature("70")
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [
@@ -110,6 +117,7 @@ def test_the_input_is_no_argument_of_a_constructor(args: Any, kwargs: Any) -> No
         MODEL.bind(*args, **kwargs)
 
 
+@pytest.mark.feature("71")
 def test_parts_of_the_input_chain() -> None:
     with InputNode() as x:
         assert repr(x[0]["a"].b) == "InputNode()[0]['a'].b"
@@ -121,6 +129,7 @@ def test_a_part_of_the_input_is_named_by_int_or_str(key: Any) -> None:
         X[key]
 
 
+@pytest.mark.feature("70")
 @pytest.mark.parametrize(
     ("use", "what"),
     [

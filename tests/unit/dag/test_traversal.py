@@ -24,6 +24,7 @@ def test_dependencies_come_first_and_a_shared_node_once() -> None:
     assert dependencies_first(top, children_of) == [shared, left, right, top]
 
 
+@pytest.mark.feature("95")
 def test_edges_go_depth_first_and_lead_to_visited_nodes_but_not_beyond() -> None:
     leaf = step.bind()
     shared = step.bind(leaf)

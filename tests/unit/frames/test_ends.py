@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,16 +11,17 @@ import pytest
 from mesh.frames import BATCH_BYTES, FRAME_BYTES, WINDOW, CallerEnd, ReplicaEnd, item_cost
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+from tests.unit.frames.simulated_memory import EndSegments, Memory
 
 
 class Listener:
-    """A call at either end that writes down what it is told."""
+    """A call at either end that writes down what it is told; no buffers are not written down."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args: self.told.append((name, *args))
+        return lambda *args: self.told.append((name, *(arg for arg in args if arg != ())))
 
 
 class Session:
@@ -32,7 +34,7 @@ class Session:
         self.works: dict[int, Listener] = {}
 
     def opened(self, call_id: int, *args: Any) -> Any:
-        self.opened_calls[call_id] = args
+        self.opened_calls[call_id] = tuple(arg for arg in args if arg != ())
         self.works[call_id] = Listener()
         return self.works[call_id]
 
@@ -408,3 +410,18 @@ def test_columns_of_different_lengths_are_refused(session: Session) -> None:
     batch = SessionRequest(method_names=["m"], open_ids=[1, 2], open_payloads=[b"", b""], open_request_ids=["only one"])
     with pytest.raises(ValueError, match="shorter"):
         session.replica.receive(batch)
+
+
+def test_what_waits_for_the_verdict_on_shared_memory_is_due_when_it_comes(session: Session) -> None:
+    memory = Memory()
+    for end in (session.caller, session.replica):
+        end.share(EndSegments(memory, Random(1), can_open=True, fails=False))
+    session.open(buffers=memory.lend([b"large"]))
+    session.to_caller()  # the replica's probe comes by itself, its verdict later
+    session.to_replica()
+    assert not session.opened_calls, "the buffer is held back"
+    session.to_caller()
+    assert session.caller.is_due
+    session.to_replica()
+    assert session.opened_calls
+    assert not session.caller.is_due

@@ -10,15 +10,18 @@ the callbacks; when everything has ended, both ends must have forgotten everythi
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from mesh.frames import CallerEnd, ReplicaEnd, caller, end, limits, replica, stream
 from mesh.frames.limits import item_cost
+from mesh.segments.buffer import Buffer
 from mesh.v1.payload_pb2 import ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
+from tests.unit.frames.simulated_memory import EndSegments, Memory, contents
 
 SEEDS = 10_000
 GROUP = 500
@@ -46,6 +49,21 @@ def small_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, name, SIZES[name])
 
 
+class Received(NamedTuple):
+    """An item that is not consumed yet."""
+
+    body: bytes
+    buffers: Sequence[Buffer]
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body) + sum(buffer.size_bytes for buffer in self.buffers)
+
+    @property
+    def cost(self) -> int:
+        return item_cost(self.size_bytes)
+
+
 class SimulatedCall:
     """What a caller knows of its call, and what it has been told."""
 
@@ -53,17 +71,20 @@ class SimulatedCall:
         self.session = session
         self.number = number
         self.body = session.payload(number)
+        self.contents = session.contents()
+        self.buffers = session.memory.lend(self.contents)  # until it is over: it may have to be sent again
         self.items_follow = session.chance(0.3)
         self.call_id = 0
-        self.given: list[tuple[int, bytes]] = []
+        self.given: list[tuple[int, bytes, list[bytes]]] = []
         self.bulky = session.chance(0.2)
         self.left_to_give = int(session.random() * 25) if self.items_follow else 0
         self.half_closed = not self.items_follow
         self.wants_credit = False
         self.received = 0
-        self.unconsumed: deque[bytes] = deque()
+        self.unconsumed: deque[Received] = deque()
         self.unconsumed_cost = 0
         self.slow = session.chance(0.3)
+        self.result_buffers: Sequence[Buffer] = ()
         self.outcome = ""
         self.cancelled = False
         self.withdrawn = False
@@ -76,21 +97,24 @@ class SimulatedCall:
     def _end(self, outcome: str) -> None:
         self._tell()
         self.outcome = outcome
+        self.buffers = ()
 
-    def replied(self, encoding: int, body: bytes) -> None:
+    def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         self._end("replied")
         assert self.work is not None
         assert self.work.ending == "reply"
-        assert (encoding, body) == self.work.result
+        assert (encoding, body, contents(buffers)) == self.work.result
+        self.result_buffers = buffers if self.slow else ()
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         self._tell()
         assert self.work is not None
-        assert (encoding, body) == self.work.sent[self.received], f"call {self.number} got another item than was sent"
+        item = (encoding, body, contents(buffers))
+        assert item == self.work.sent[self.received], f"call {self.number} got another item than was sent"
         assert self.unconsumed_cost < limits.WINDOW, f"call {self.number} got more than its window"
         self.received += 1
-        self.unconsumed.append(body)
-        self.unconsumed_cost += item_cost(len(body))
+        self.unconsumed.append(Received(body, buffers))
+        self.unconsumed_cost += self.unconsumed[-1].cost
 
     def ended(self) -> None:
         self._end("ended")
@@ -101,6 +125,8 @@ class SimulatedCall:
     def failed(self, detail: ErrorDetail) -> None:
         self._end("failed")
         assert self.work is not None
+        if self.session.fails and "shared memory" in detail.message:
+            return
         assert detail == self.work.failure
         assert self.received == len(self.work.sent), f"call {self.number} misses items before its error"
 
@@ -111,7 +137,7 @@ class SimulatedCall:
             self.half_closed = not self.items_follow
             self.open()  # once more, from inside the callback
         else:
-            self.outcome = "rejected"
+            self._end("rejected")
 
     def credited(self) -> None:
         self._tell()
@@ -122,7 +148,15 @@ class SimulatedCall:
 
     def open(self) -> None:
         self.call_id = self.session.caller.open(
-            self, self.method, self.encoding, self.body, self.number, str(self.number), self.context, self.items_follow
+            self,
+            self.method,
+            self.encoding,
+            self.body,
+            self.number,
+            str(self.number),
+            self.context,
+            self.items_follow,
+            self.buffers,
         )
 
     @property
@@ -141,9 +175,12 @@ class SimulatedCall:
         """Do one thing that a caller does; False when there is nothing left to do."""
         caller = self.session.caller
         if self.unconsumed and not (self.slow and self.session.chance(0.7)):
-            body = self.unconsumed.popleft()
-            self.unconsumed_cost -= item_cost(len(body))
-            caller.consumed(self.call_id, len(body))
+            received = self.unconsumed.popleft()
+            self.unconsumed_cost -= received.cost
+            caller.consumed(self.call_id, received.size_bytes)
+            return True
+        if self.result_buffers and not (self.slow and self.session.chance(0.7)):
+            self.result_buffers = ()
             return True
         if self.outcome or self.cancelled or self.wants_credit:
             return bool(self.unconsumed)
@@ -152,9 +189,9 @@ class SimulatedCall:
                 self.wants_credit = True
                 return False
             self.left_to_give -= 1
-            item = (1 + self.left_to_give % 2, self.session.payload(self.left_to_give, self.bulky))
+            item = self.session.item(self.left_to_give, self.bulky)
             self.given.append(item)
-            caller.send_item(self.call_id, *item)
+            caller.send_item(self.call_id, item[0], item[1], self.session.memory.lend(item[2]))
             return True
         if not self.half_closed:
             self.half_closed = True
@@ -165,6 +202,7 @@ class SimulatedCall:
     def cancel(self) -> None:
         caller = self.session.caller
         caller.cancel(self.call_id)
+        self.buffers = ()
         if not self.outcome:
             self.cancelled = True
             self.withdrawn = self.call_id not in caller.calls
@@ -173,7 +211,8 @@ class SimulatedCall:
 class SimulatedWork:
     """User code of any kind that runs for one call."""
 
-    def __init__(self, session: SimulatedSession, call_id: int, call: SimulatedCall) -> None:
+    def __init__(self, session: SimulatedSession, call_id: int, call: SimulatedCall, buffers: Sequence[Buffer]) -> None:
+        self.arguments = buffers
         self.session = session
         self.call_id = call_id
         self.call = call
@@ -184,28 +223,30 @@ class SimulatedWork:
         self.attentive = call.items_follow and session.chance(0.5)
         self.patient = session.chance(0.7)
         self.stubborn = session.chance(0.5)
-        self.sent: list[tuple[int, bytes]] = []
-        self.result: tuple[int, bytes] = (0, b"")
+        self.sent: list[tuple[int, bytes, list[bytes]]] = []
+        self.result: tuple[int, bytes, list[bytes]] = (0, b"", [])
         self.failure: ErrorDetail | None = None
         self.over = False
         self.cancelled_times = 0
         self.wants_credit = False
         self.received = 0
         self.no_more = False
-        self.unconsumed: deque[bytes] = deque()
+        self.unconsumed: deque[Received] = deque()
         self.credit = 0
         if call.items_follow:
             self.credit = limits.WINDOW if session.chance(0.7) else limits.WINDOW // 2
             session.replica.give_credit(call_id, self.credit)
 
-    def item(self, encoding: int, body: bytes) -> None:
+    def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = ()) -> None:
         assert not self.cancelled_times
         assert not self.no_more
-        assert (encoding, body) == self.call.given[self.received], "the host got another item than was sent"
+        assert (encoding, body, contents(buffers)) == self.call.given[self.received], (
+            "the host got another item than was sent"
+        )
         assert self.credit > 0, f"the host of call {self.call.number} got more than it gave credit for"
         self.received += 1
-        self.credit -= item_cost(len(body))
-        self.unconsumed.append(body)
+        self.unconsumed.append(Received(body, buffers))
+        self.credit -= self.unconsumed[-1].cost
 
     def half_closed(self) -> None:
         assert not self.cancelled_times
@@ -228,9 +269,12 @@ class SimulatedWork:
         """Do one thing that user code does; False when it waits or is over."""
         replica = self.session.replica
         if self.unconsumed:
-            body = self.unconsumed.popleft()
-            self.credit += item_cost(len(body))
-            replica.consumed(self.call_id, len(body))
+            received = self.unconsumed.popleft()
+            self.credit += received.cost
+            replica.consumed(self.call_id, received.size_bytes)
+            return True
+        if self.arguments and self.session.chance(0.2):
+            self.arguments = ()
             return True
         if self.over or self.wants_credit:
             return False
@@ -243,10 +287,10 @@ class SimulatedWork:
                 self.wants_credit = True
                 return False
             self.left_to_send -= 1
-            item = (1 + self.left_to_send % 2, self.session.payload(self.left_to_send, self.bulky))
+            item = self.session.item(self.left_to_send, self.bulky)
             if not self.cancelled_times:
                 self.sent.append(item)
-            replica.send_item(self.call_id, *item)
+            replica.send_item(self.call_id, item[0], item[1], self.session.memory.lend(item[2]))
             return True
         self.finish()
         return True
@@ -254,9 +298,10 @@ class SimulatedWork:
     def finish(self) -> None:
         replica = self.session.replica
         self.over = True
+        self.arguments = ()
         if self.ending == "reply":
-            self.result = (1 + self.call.number % 2, self.session.payload(self.call.number))
-            replica.reply(self.call_id, *self.result)
+            self.result = encoding, body, large = self.session.item(self.call.number)
+            replica.reply(self.call_id, encoding, body, self.session.memory.lend(large))
         elif self.ending == "end":
             replica.end(self.call_id)
         else:
@@ -279,6 +324,17 @@ class SimulatedSession:
         self.over = False
         self.settling = False
         self.heavy = 0.1 if self.chance(0.5) else 0.02
+        self.memory = Memory()
+        self.released: set[tuple[type, int]] = set()
+        self.large = 0.2 if self.chance(0.5) else 0.0
+        self.fails = self.chance(0.1)
+        self.segments = {
+            one: EndSegments(self.memory, self.rng, self.chance(0.9), self.fails) for one in (self.caller, self.replica)
+        }
+        if self.large:
+            for one, segments in self.segments.items():
+                if self.chance(0.9):
+                    one.share(segments)
 
     def chance(self, probability: float) -> bool:
         return self.random() < probability
@@ -291,6 +347,14 @@ class SimulatedSession:
             return MIDDLE[int(self.random() * len(MIDDLE))]
         return LARGE[int(self.random() * len(LARGE))]
 
+    def contents(self) -> list[bytes]:
+        """The large buffers of one payload; most have none."""
+        count = 0 if self.random() >= self.large else 1 + int(self.random() * 2)
+        return [LARGE[int(self.random() * len(LARGE))] for _ in range(count)]
+
+    def item(self, number: int, bulky: bool = False) -> tuple[int, bytes, list[bytes]]:
+        return 1 + number % 2, self.payload(number, bulky), self.contents()
+
     def opened(
         self,
         call_id: int,
@@ -301,16 +365,18 @@ class SimulatedSession:
         request_id: str,
         context: bytes,
         items_follow: bool,
+        buffers: Sequence[Buffer] = (),
     ) -> SimulatedWork | None:
         call = self.calls[int(request_id)]
         assert (call_id, method, encoding, timeout_ms) == (call.call_id, call.method, call.encoding, call.number)
         assert (body, context, items_follow) == (call.body, call.context, call.items_follow)
+        assert contents(buffers) == call.contents
         assert call.work is None, f"call {call.number} ran twice"
         assert not call.withdrawn, f"call {call.number} was cancelled before it was sent, and ran"
         if self.replica.draining or self.chance(0.1):
             self.replica.reject(call_id)
             return None
-        call.work = work = SimulatedWork(self, call_id, call)
+        call.work = work = SimulatedWork(self, call_id, call, buffers)
         if work.ending == "reply" and not work.attentive and self.chance(0.3):
             work.finish()
             return work if self.chance(0.5) else None
@@ -320,7 +386,7 @@ class SimulatedSession:
     def run(self) -> None:
         cut_at = int(self.random() * STEPS) if self.chance(0.5) else STEPS
         acts = (self.act_caller, self.act_caller, self.act_caller, self.act_host, self.act_host, self.act_host,
-                self.open, self.cancel, self.deliver_request, self.deliver_response,
+                self.release, self.open, self.cancel, self.deliver_request, self.deliver_response,
                 self.send_request, self.send_response)  # fmt: skip
         sluggish = self.chance(0.3)
         for step in range(STEPS):
@@ -353,6 +419,15 @@ class SimulatedSession:
         if self.chance(0.05):
             self.replica.owes_batch = True
 
+    def release(self) -> bool:
+        """Tell the ends what is not in use any more."""
+        busy = False
+        for one, segments in self.segments.items():
+            while segments.gone:
+                one.release(segments.gone.popleft())
+                busy = True
+        return busy
+
     def _any(self, those: list[Any], act: Any) -> None:
         if those:
             act(those[int(self.random() * len(those))])
@@ -378,6 +453,9 @@ class SimulatedSession:
 
     def _carried(self, batch: Any, payloads: Any) -> bytes:
         data: bytes = batch.SerializeToString()
+        for number in (*batch.segment_news.released_ids, *batch.segment_news.spoilt_ids):
+            assert (type(batch), number) not in self.released, f"offer {number} was released twice"
+            self.released.add((type(batch), number))
         assert len(data) <= 5 * FRAME_BYTES + CONTROL_BYTES, f"a batch of {len(data)} bytes"
         if len(data) > FRAME_BYTES:
             assert all(len(payload) <= FRAME_BYTES for column in (payloads, batch.item_payloads) for payload in column)
@@ -414,7 +492,7 @@ class SimulatedSession:
     def settle(self) -> None:
         """Let everybody do what is left to do, in any order, until nobody has anything left."""
         self.settling = True
-        acts = [self.send_request, self.deliver_request, self.send_response, self.deliver_response]
+        acts = [self.release, self.send_request, self.deliver_request, self.send_response, self.deliver_response]
         for _ in range(2_000):
             busy = False
             for act in acts:
@@ -428,19 +506,21 @@ class SimulatedSession:
     def check(self) -> None:
         for call in self.calls:
             assert call.outcome or call.cancelled, f"call {call.number} never ended"
-            assert call.outcome != "cut" or self.over
+            assert call.outcome != "cut" or self.over or self.fails
         for work in self.works:
             assert work.over, f"the host of call {work.call.number} still waits"
         for one in (self.caller, self.replica):
             left = {name: table for name, table in _tables(one) if table}
             assert not left, f"left over at the {type(one).__name__}: {left}"
+        assert not self.memory.faults
+        assert not self.memory.alive, f"{self.memory.alive} segments are left over"
 
 
 def _tables(end: object) -> list[tuple[str, Any]]:
     """Whatever an end keeps, but the methods' names."""
     names = [name for kind in type(end).__mro__ for name in getattr(kind, "__slots__", ())]
     tables = [(name, getattr(end, name, None)) for name in names if name not in ("_methods", "_new_methods")]
-    return [(name, table) for name, table in tables if isinstance(table, dict | list | deque | OrderedDict)]
+    return [(name, table) for name, table in tables if isinstance(table, dict | list | deque | OrderedDict | set)]
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, GROUP), ids=lambda first: f"seeds {first} to {first + GROUP - 1}")

@@ -101,18 +101,17 @@ async def test_a_new_set_of_routes_takes_the_place_of_the_old(mesh: FakeMesh) ->
     assert (await Browser(mesh.bridge).ask("/old").end()).status == 404
 
 
-async def test_websockets_are_refused(mesh: FakeMesh, browser: Browser) -> None:
-    await mesh.serve("/", tell)
-    await browser.ask("/", headers={"Connection": "Upgrade", "Upgrade": "websocket"}).end()
-    assert browser.status == 501
-    assert b"not supported yet" in browser.body
-    closed: list[Any] = []
+async def test_a_websocket_where_nothing_is_gets_an_http_answer(mesh: FakeMesh, browser: Browser) -> None:
+    await mesh.publish([])
+    sent: list[Any] = []
 
     async def send(message: Any) -> None:
-        closed.append(message)
+        sent.append(message)
 
-    await mesh.bridge({"type": "websocket", "path": "/"}, browser.received.get, send)
-    assert [(message["type"], message["code"]) for message in closed] == [("websocket.close", 1011)]
+    await mesh.bridge({"type": "websocket", "path": "/", "headers": []}, browser.received.get, send)
+    assert [message["type"] for message in sent] == ["websocket.http.response.start", "websocket.http.response.body"]
+    assert sent[0]["status"] == 404
+    assert b"No deployment answers" in sent[1]["body"]
 
 
 # Ids, deadlines

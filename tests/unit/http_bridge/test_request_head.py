@@ -70,8 +70,3 @@ def test_a_trace_context_is_passed_on_when_it_is_one(given: str, read: str) -> N
 def test_a_body_is_announced(headers: dict[str, str], length: int, has_body: bool) -> None:
     read = head(**headers)
     assert (read.content_length, read.has_body) == (length, has_body)
-
-
-def test_a_websocket_is_seen_by_its_upgrade() -> None:
-    assert head(upgrade="WebSocket").wants_websocket
-    assert not head(upgrade="h2c").wants_websocket

@@ -95,15 +95,6 @@ async def test_a_body_over_the_limit_is_refused_and_the_connection_is_of_use(
     assert (await client.post("/", content=b"x")).content == b"x"
 
 
-async def test_a_websocket_is_answered_with_501(mesh: FakeMesh, running: Running) -> None:
-    reader, writer = await running.exchange(
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    assert await reader.readline() == b"HTTP/1.1 501 Not Implemented\r\n"
-    writer.close()
-
-
 async def test_the_client_sees_that_an_answer_was_cut_off(mesh: FakeMesh, client: httpx.AsyncClient) -> None:
     async def words() -> AsyncGenerator[str, None]:
         yield "one"

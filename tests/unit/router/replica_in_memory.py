@@ -138,6 +138,8 @@ class ReplicaInMemory:
 class _CarrierInMemory:
     """Carries within one loop, each way in the next tick."""
 
+    is_local = False
+
     def __init__(self, replica: ReplicaInMemory, passenger: Passenger) -> None:
         self._replica = replica
         self._passenger = passenger

@@ -53,9 +53,9 @@ class Session:
         self.changed = asyncio.Event()
         self.has_left = asyncio.Event()
 
-    def send_item(self, _: int, encoding: int, body: bytes) -> None:
-        self.items.append(decode(Payload(encoding, body)))
-        self.end.credit -= item_cost(len(body))
+    def send_item(self, _: int, item: Payload) -> None:
+        self.items.append(decode(item))
+        self.end.credit -= item_cost(item.size_bytes)
         self.changed.set()
 
     def end_items(self, _: int) -> None:
