@@ -15,7 +15,17 @@ from benchmarks.rounds import Plan
 from benchmarks.row import Row
 from benchmarks.worker import BenchmarkFailed, rows_of
 
-BENCHMARKS = ("handle_calls", "generators", "arrays", "http_requests", "chain", "start_up", "memory", "scale")
+BENCHMARKS = (
+    "handle_calls",
+    "generators",
+    "arrays",
+    "http_requests",
+    "chain",
+    "batching",
+    "start_up",
+    "memory",
+    "scale",
+)
 
 
 def main() -> int:

@@ -71,9 +71,8 @@ async def exchange(
     if head.content_length > limit_bytes:
         raise too_large(limit_bytes)
     timeout_s = head.timeout_s(config.request_timeout_s)
-    context = RequestContext(
-        head.request_id, after(timeout_s), head.traceparent, wire=encode_call_context(head.traceparent, (), "")
-    )
+    wire = encode_call_context(head.traceparent, (), head.model_id)
+    context = RequestContext(head.request_id, after(timeout_s), head.traceparent, (), head.model_id, wire)
     client = Client(receive, limit_bytes, waits, has_body=head.has_body)
     body = await _read_body(client, timeout_s) if head.has_body else b""
     request = encode_request(scope, prefix, body or b"", body_follows=body is None, max_body_bytes=limit_bytes)

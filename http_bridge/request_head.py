@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from mesh.context import new_request_id
+from mesh.context import LONGEST_MODEL_ID, new_request_id
 
 
 class RequestHead(NamedTuple):
@@ -20,6 +21,7 @@ class RequestHead(NamedTuple):
     timeout: bytes | None
     content_length: int
     has_body: bool
+    model_id: str = ""
 
     def timeout_s(self, configured_s: float | None) -> float | None:
         """Seconds until the request is given up: ``X-Request-Timeout-Seconds`` shortens what is configured.
@@ -51,7 +53,14 @@ def read_head(scope: Scope) -> RequestHead:
         timeout=headers.get(b"x-request-timeout-seconds"),
         content_length=int(length) if length.isdigit() else 0,
         has_body=bool(length) or b"transfer-encoding" in headers,
+        model_id=_model_id(headers),
     )
+
+
+def _model_id(headers: Mapping[bytes, bytes]) -> str:
+    """The multiplexed model that the client wants: ``mesh-multiplexed-model-id``, or as Ray Serve spells it."""
+    sent = headers.get(b"mesh-multiplexed-model-id") or headers.get(b"serve_multiplexed_model_id", b"")
+    return sent.decode("latin-1")[:LONGEST_MODEL_ID]
 
 
 _NAMES: Final = frozenset(
@@ -61,6 +70,8 @@ _NAMES: Final = frozenset(
         b"traceparent",
         b"content-length",
         b"transfer-encoding",
+        b"mesh-multiplexed-model-id",
+        b"serve_multiplexed_model_id",
     )
 )
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")

@@ -13,19 +13,18 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from mesh.api import (
-        batch,
         delete,
         get,
         get_deployment,
         list_deployments,
-        multiplexed,
         run,
         shutdown,
         start,
         status,
     )
     from mesh.asgi import ingress
-    from mesh.context import get_replica_context
+    from mesh.batching import batch
+    from mesh.context import ReplicaContext, get_replica_context
     from mesh.deployments import Deployment, deployment
     from mesh.errors import (
         ConfigError,
@@ -46,11 +45,13 @@ if TYPE_CHECKING:
     )
     from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, Ref
     from mesh.listen_options import GRPCOptions, HTTPOptions
+    from mesh.multiplexing import get_multiplexed_model_id, multiplexed
 
 _HOMES = {
-    "mesh.api": "batch delete get get_deployment list_deployments multiplexed run shutdown start status",
+    "mesh.api": "delete get get_deployment list_deployments run shutdown start status",
     "mesh.asgi": "ingress",
-    "mesh.context": "get_replica_context",
+    "mesh.batching": "batch",
+    "mesh.context": "ReplicaContext get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (
         "ConfigError DeadlineExceeded DeployFailed DeployInProgress DeploymentNotFound MeshError MeshUnavailable "
@@ -59,6 +60,7 @@ _HOMES = {
     ),
     "mesh.handle": "DeploymentHandle DeploymentResponse DeploymentResponseGenerator Ref",
     "mesh.listen_options": "GRPCOptions HTTPOptions",
+    "mesh.multiplexing": "get_multiplexed_model_id multiplexed",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -81,6 +83,7 @@ __all__ = [
     "PayloadError",
     "PayloadTooLarge",
     "Ref",
+    "ReplicaContext",
     "ReplicaDied",
     "RequestCancelled",
     "RequestRejected",
@@ -90,6 +93,7 @@ __all__ = [
     "deployment",
     "get",
     "get_deployment",
+    "get_multiplexed_model_id",
     "get_replica_context",
     "ingress",
     "list_deployments",

@@ -8,17 +8,18 @@ go on at the same time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from mesh import meshes
-from mesh.errors import NotSupportedYet
 from mesh.listen_options import GRPCOptions, HTTPOptions
+from mesh.local import own
 
 if TYPE_CHECKING:
     from mesh.application_status import MeshStatus
     from mesh.dag.nodes import DeploymentNode
     from mesh.deployments import Deployment
     from mesh.handle import DeploymentHandle
+    from mesh.local.local_mesh import LocalMesh
     from mesh.response import DeploymentResponse, Ref
     from mesh.type_variables import T
 
@@ -29,12 +30,15 @@ def start(
     grpc_options: GRPCOptions | None = None,
     *,
     name: str = meshes.DEFAULT_NAME,
+    local: bool | None = None,
 ) -> None:
     """Start a mesh that lives as long as this process; does nothing when it has one already.
 
     With ``detached`` the mesh outlives this process, until :func:`shutdown` or ``meshctl shutdown``. It is found by
     its ``name``; when it runs already, this process is attached to it. Where a detached mesh runs that listens at what
     is asked for, or where MESH_ADDRESS names a mesh, this process is attached to that one and starts none.
+
+    With ``local`` it is a mesh inside this process, see :func:`run`.
 
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
@@ -43,6 +47,10 @@ def start(
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
     """
     _check_options(http_options, grpc_options)
+    if own.is_wanted(local):
+        meshes.refuse_in_replica()
+        own.start(http_options)
+        return
     with meshes.starting(detached, http_options, grpc_options, name) as start_now:
         start_now()
 
@@ -55,6 +63,7 @@ def run(
     blocking: bool = False,
     http_options: HTTPOptions | None = None,
     grpc_options: GRPCOptions | None = None,
+    local: bool | None = None,
 ) -> DeploymentHandle[T]:
     """Deploy a node with all that it depends on, as the application ``name``, and return a handle to it when it runs.
 
@@ -68,6 +77,8 @@ def run(
     """
     meshes.refuse_in_replica()
     _check_options(http_options, grpc_options)
+    if own.is_wanted(local):
+        return _run_local(node, name, route_prefix, blocking, http_options)
     with meshes.starting(http_options=http_options, grpc_options=grpc_options) as start_now:
         from mesh import deploying
         from mesh.application import application_of
@@ -88,6 +99,8 @@ def run(
 
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
+    if (local := _local()) is not None:
+        return local.status()
     mesh = meshes.to_ask()
     from mesh.application_status import MeshStatus
 
@@ -126,6 +139,10 @@ def delete(name: str) -> None:
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name, and
     :class:`mesh.errors.MeshUnavailable` when the only mesh is another script's.
     """
+    local = own.present()
+    if local is not None and (not meshes.is_used() or name in local.application_names):
+        local.delete(name)
+        return
     from mesh import deploying
 
     mesh = meshes.to_ask()
@@ -139,7 +156,9 @@ def shutdown(*, drain: bool = True, keep: bool = False) -> None:
     With ``drain`` replicas end what they have begun first. A detached mesh forgets what was deployed; with ``keep`` the
     next one of its name takes it up again.
     """
-    meshes.shutdown(drain, keep)
+    had_local = own.shutdown(drain)
+    if meshes.is_used() or not had_local:
+        meshes.shutdown(drain, keep)
 
 
 @overload
@@ -159,14 +178,22 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     return value_of(ref, timeout_s)
 
 
-def batch(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.batch is not supported yet")
+def _local() -> LocalMesh | None:
+    """The local mesh, when this process uses no other."""
+    return None if meshes.is_used() else own.present()
 
 
-def multiplexed(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not in this version."""
-    raise NotSupportedYet("@mesh.multiplexed is not supported yet")
+def _run_local(
+    node: DeploymentNode[T], name: str, route_prefix: str | None, blocking: bool, http_options: HTTPOptions | None
+) -> DeploymentHandle[T]:
+    from mesh.application import application_of
+
+    application = application_of(node, name, route_prefix)
+    mesh = own.start(http_options)
+    handle: DeploymentHandle[T] = mesh.deploy(application)
+    if blocking:
+        mesh.wait_for_interrupt()
+    return handle
 
 
 def _check_options(http_options: object, grpc_options: object) -> None:

@@ -20,12 +20,17 @@ class Phase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """One replica: ``state`` is STARTING, RUNNING, DRAINING or STOPPED; ``pid`` is 0 before it is known."""
+    """One replica: ``state`` is STARTING, RUNNING, DRAINING or STOPPED; ``pid`` is 0 before it is known.
+
+    ``message`` says what its object complains of while it serves: a user_config refused, a health check that failed.
+    """
 
     replica_id: str
     state: str
     pid: int
     in_state_s: float
+    rank: int = 0
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
                 state=pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_"),
                 pid=replica.pid,
                 in_state_s=replica.in_state_s,
+                rank=replica.rank,
+                message=replica.message,
             )
             for replica in message.replicas
         ),

@@ -76,6 +76,8 @@ class DeploymentConfig:
     threads: int = 1
     retry_on_death: bool = False
     max_body_bytes: int = 100 * 1024 * 1024
+    user_config_json: str = ""
+    """As :func:`mesh.user_config.encode_user_config` makes it."""
 
     def __post_init__(self) -> None:
         for setting in ("num_replicas", "max_ongoing_requests", "threads", "max_body_bytes"):
@@ -106,6 +108,7 @@ class DeploymentConfig:
             threads=self.threads,
             retry_on_death=self.retry_on_death,
             max_body_bytes=self.max_body_bytes,
+            user_config_json=self.user_config_json,
         )
 
     @classmethod
@@ -123,6 +126,7 @@ class DeploymentConfig:
             threads=message.threads,
             retry_on_death=message.retry_on_death,
             max_body_bytes=message.max_body_bytes,
+            user_config_json=message.user_config_json,
         )
 
 

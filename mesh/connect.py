@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -20,12 +21,13 @@ import grpc.aio
 
 from mesh.carrier import Carrier, GrpcStream, Passenger, UnixSocket
 from mesh.client import ControllerClient
+from mesh.context import surroundings
 from mesh.engine import places
 from mesh.errors import MeshUnavailable
 from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
 from mesh.router.endpoints import Endpoint
-from mesh.router.router import Router
+from mesh.router.router import Carry, Router
 from mesh.segments.copying import process_pool
 from mesh.token import metadata
 
@@ -56,15 +58,17 @@ _CHANNEL_OPTIONS = (
 class Connection:
     """One process' end of a mesh. Made on the loop that is to run its gRPC; closed with :meth:`close`."""
 
-    def __init__(self, run_directory: str, token: str, thread: LoopThread | None = None) -> None:
+    def __init__(
+        self, run_directory: str, client: ControllerClient, carry: Carry, thread: LoopThread | None = None
+    ) -> None:
         process_pool()  # what is wrong with its bound is said here, not in the middle of a call
         self.run_directory = run_directory
         self.loop = asyncio.get_running_loop()
         self.loop_thread = thread
         """The thread of the loop; None when the loop is the program's own."""
-        self.client = ControllerClient(run_directory, token)
+        self.client = client
         self.is_closed = False
-        self._token = token
+        self._carry = carry
         self._thread_id = threading.get_ident()
         self._crossing = crossing_to(self.loop)
         self._routers: dict[tuple[str, str], Router] = {}
@@ -129,7 +133,7 @@ class Connection:
                 self._busy.discard(router)
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
-            if self.loop_thread is not None and not places.is_alive(self.run_directory):
+            if not self._is_there():
                 self._closing = self.loop.create_task(self.close())  # what waits would wait in vain
                 return
             for router in list(self._routers.values()):
@@ -137,11 +141,9 @@ class Connection:
         self._is_ticking = bool(self._busy)
         self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
 
-    def _carry(self, endpoint: Endpoint, passenger: Passenger) -> Carrier:
-        """A carrier to a replica: its unix socket where it has one on this host, gRPC everywhere else."""
-        if endpoint.socket_path:
-            return UnixSocket.connecting(endpoint.socket_path, self._token, passenger)
-        return carry_by_grpc(endpoint.address, self._token, passenger)
+    def _is_there(self) -> bool:
+        """The mesh has not ended. Where the loop is the program's own, the program ends with it."""
+        return self.loop_thread is None or places.is_alive(self.run_directory)
 
     def _start_watch(self, router: Router) -> None:
         watch = self.loop.create_task(self._watch(router), name=f"watch {router.application}/{router.name}")
@@ -167,6 +169,13 @@ class Connection:
         await self.client.close()
 
 
+def carrier_to(token: str, endpoint: Endpoint, passenger: Passenger) -> Carrier:
+    """A carrier to a replica: its unix socket where it has one on this host, gRPC everywhere else."""
+    if endpoint.socket_path:
+        return UnixSocket.connecting(endpoint.socket_path, token, passenger)
+    return carry_by_grpc(endpoint.address, token, passenger)
+
+
 def carry_by_grpc(address: str, token: str, passenger: Passenger) -> Carrier:
     """A session over gRPC to a replica at ``address``; on the loop that runs gRPC."""
     channel = grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
@@ -181,7 +190,7 @@ def carry_by_grpc(address: str, token: str, passenger: Passenger) -> Carrier:
 
 async def attach(run_directory: str, token: str) -> Connection:
     """A connection on the running loop, which is to run all gRPC of this process."""
-    connection = Connection(run_directory, token)
+    connection = _connected(run_directory, token, None)
     use(connection)
     return connection
 
@@ -205,7 +214,11 @@ def connection_to(run_directory: str) -> Connection:
 
 
 async def _made_on_loop(run_directory: str, token: str, thread: LoopThread) -> Connection:
-    return Connection(run_directory, token, thread)
+    return _connected(run_directory, token, thread)
+
+
+def _connected(run_directory: str, token: str, thread: LoopThread | None) -> Connection:
+    return Connection(run_directory, ControllerClient(run_directory, token), partial(carrier_to, token), thread)
 
 
 def _read_token(run_directory: str) -> str:
@@ -228,7 +241,10 @@ def use(connection: Connection | None) -> None:
 
 
 def default() -> Connection | None:
-    """The connection that :func:`use` named last and that is not closed."""
+    """The connection that :func:`use` named last and that is not closed; in a local replica, its own mesh."""
+    around = surroundings()
+    if around is not None and isinstance(around.connection, Connection):
+        return around.connection
     return _default if _default is not None and not _default.is_closed else None
 
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mesh.deadline import NEVER
 from mesh.v1 import replica_pb2 as pb
+
+if TYPE_CHECKING:
+    import asyncio
 
 LONGEST_CHAIN = 16
 """Replicas that may hold a slot for one request at the same time."""
 
 
+LONGEST_MODEL_ID = 256
+"""Characters in the id of a multiplexed model."""
+
+
 class Cancellable(Protocol):
     """A call that is under way."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> object: ...
 
 
 class Turn(Protocol):
@@ -46,6 +54,8 @@ class RequestContext:
     wire: bytes = b""
     cancelled: bool = False
     calls: set[Cancellable] = field(default_factory=set)
+    surroundings: Surroundings | None = None
+    """The replica that works on it; None where it comes from."""
 
 
 current: ContextVar[RequestContext | None] = ContextVar("mesh_request", default=None)
@@ -84,24 +94,68 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass(frozen=True, slots=True)
 class ReplicaContext:
-    """Which replica the running code is in."""
+    """Which replica the running code is in.
+
+    ``rank`` is a number from 0 to ``num_replicas`` - 1 that no other replica of the deployment has as long as it lives;
+    the replica that takes its place takes its rank. During an update the new replicas count from 0 as well.
+    """
 
     application: str
     deployment: str
     replica_id: str
+    rank: int = 0
+
+
+class Turns(Protocol):
+    """Where plain methods of a replica's user object run."""
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Have ``job``, which must not raise, run when its turn comes."""
+        ...
+
+    def given_away(self) -> AbstractContextManager[None]: ...
+
+
+class Models(Protocol):
+    """The multiplexed models that a replica holds, as far as its user code tells; from any thread."""
+
+    def hold(self, model_id: str) -> None: ...
+    def release(self, model_id: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Surroundings:
+    """What the user's code in a replica has around it; the loop is that of its ``async def`` methods."""
+
+    replica: ReplicaContext
+    loop: asyncio.AbstractEventLoop
+    turns: Turns
+    models: Models
+    connection: object = None
+    """The mesh that its handles call, when that is not the one of the process."""
 
 
 def get_replica_context() -> ReplicaContext:
     """The replica that the caller runs in. Raises RuntimeError outside of a replica."""
-    if _replica is None:
-        raise RuntimeError("get_replica_context() was called outside of a replica")
-    return _replica
+    around = surroundings()
+    if around is None:
+        raise RuntimeError(
+            "get_replica_context() was called outside of a replica: it works in the methods and the constructor of "
+            "what is deployed, and in what they call"
+        )
+    return around.replica
 
 
-def enter_replica(replica: ReplicaContext) -> None:
-    """Say once, before user code is loaded, which replica this process is."""
-    global _replica
-    _replica = replica
+def surroundings() -> Surroundings | None:
+    """The surroundings of the running code; None outside of a replica."""
+    request = current.get()
+    return _surroundings if request is None or request.surroundings is None else request.surroundings
 
 
-_replica: ReplicaContext | None = None
+def enter_replica(around: Surroundings) -> None:
+    """Say once, before user code is loaded, that this whole process is one replica."""
+    global _surroundings
+    _surroundings = around
+
+
+_surroundings: Surroundings | None = None

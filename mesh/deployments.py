@@ -23,6 +23,7 @@ from mesh.options import DeploymentOptions, changed_fields
 from mesh.stored import StoredDeployment
 from mesh.target import methods_of
 from mesh.type_variables import D
+from mesh.user_config import decode_user_config
 
 if TYPE_CHECKING:
     from mesh.handle import DeploymentHandle
@@ -61,6 +62,10 @@ class Deployment(Generic[D]):
             check_route_prefix(self.own_route_prefix)
         if (self.init_args or self.init_kwargs) and self.code is not None and not isinstance(self.code, type):
             raise ConfigError(f"{self.name} is a function: no constructor takes its init_args and init_kwargs")
+        if self.config.user_config_json and not callable(getattr(self.target, "reconfigure", None)):
+            raise ConfigError(
+                f"{self.name} has a user_config and no method that takes it: give it a reconfigure(self, user_config)"
+            )
 
     @property
     def target(self) -> D:
@@ -86,6 +91,11 @@ class Deployment(Generic[D]):
     def num_replicas(self) -> int:
         """How many processes serve it."""
         return self.config.num_replicas
+
+    @property
+    def user_config(self) -> Any:
+        """What ``reconfigure`` is called with; None when there is none."""
+        return decode_user_config(self.config.user_config_json)
 
     def options(self, **options: Unpack[DeploymentOptions]) -> Deployment[D]:
         """A new deployment with some settings changed; this one stays as it is.
@@ -130,7 +140,14 @@ class Deployment(Generic[D]):
         :class:`mesh.errors.DeployInProgress` while somebody else deploys the same application.
         """
         from mesh import meshes
+        from mesh.local import own
 
+        if own.is_wanted() or (own.present() is not None and not meshes.is_used()):
+            from mesh.application import application_of
+
+            application = application_of(self.bind(*args, **kwargs), self.name, self.route_prefix)
+            own.start().deploy(application)
+            return
         with meshes.starting() as start:
             from mesh.deploying import deploy_alone
 
@@ -250,6 +267,6 @@ def stored_deployment(mesh: UsedMesh, application: ApplicationSpec, spec: Deploy
 def _decorate(target: Any, changes: Mapping[str, Any]) -> Deployment[Any]:
     if isinstance(target, Deployment):
         raise ConfigError(f"{target!r} is a deployment already: use its options(...) to make another one")
-    if not isinstance(target, type) and not inspect.isroutine(target):
+    if not isinstance(target, type) and not inspect.isroutine(getattr(target, "__mesh_batched__", target)):
         raise TypeError(f"@deployment goes on a class or a function, not on {target!r}; options are given by keyword")
     return Deployment(**{"code": target, "name": target.__name__, "methods": methods_of(target), **changes})

@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 
 from mesh import connect, errors
 from mesh.connect import Connection
-from mesh.context import current, turn
+from mesh.context import LONGEST_MODEL_ID, current, turn
 from mesh.deadline import NEVER
 from mesh.gathering import Gathering
 from mesh.http import claim_request
@@ -53,6 +53,7 @@ class CallOptions:
     timeout_s: float | None = None
     retry_on_death: bool | None = None
     stream: bool = False
+    multiplexed_model_id: str = ""
 
 
 class DeploymentHandle(Generic[T_co]):
@@ -128,17 +129,21 @@ class DeploymentHandle(Generic[T_co]):
         timeout_s: float | None = None,
         retry_on_death: bool | None = None,
     ) -> DeploymentHandle[Any]:
-        """A handle with other options; None keeps the present one.
+        """A handle with other options; None, and "" for a model, keep the present one.
 
         ``method_name`` is the name of a method or the method of the class itself, ``Model.predict``, from which type
         checkers learn its parameters and its result.
 
         ``timeout_s`` bounds each call, in seconds; ``retry_on_death`` has calls that a replica held when it died sent
         again to another one. ``stream=True`` says that the method answers with items; for a generator method this is
-        found out, but not for a method that returns a generator which it has made.
+        found out, but not for a method that returns a generator which it has made. ``multiplexed_model_id`` is the
+        model that its calls want, see :func:`mesh.multiplexing.multiplexed`.
         """
-        if multiplexed_model_id:
-            raise errors.NotSupportedYet("multiplexed models (multiplexed_model_id) are not supported yet")
+        if not isinstance(multiplexed_model_id, str) or len(multiplexed_model_id) > LONGEST_MODEL_ID:
+            raise errors.ConfigError(
+                f"multiplexed_model_id must be a string of at most {LONGEST_MODEL_ID} characters, "
+                f"not {multiplexed_model_id!r:.100}"
+            )
         if timeout_s is not None and not timeout_s > 0:
             raise errors.ConfigError(f"timeout_s={timeout_s!r} must be a number of seconds above 0")
         options = self._options
@@ -148,6 +153,7 @@ class DeploymentHandle(Generic[T_co]):
                 timeout_s=options.timeout_s if timeout_s is None else timeout_s,
                 retry_on_death=options.retry_on_death if retry_on_death is None else retry_on_death,
                 stream=options.stream if stream is None else stream,
+                multiplexed_model_id=multiplexed_model_id or options.multiplexed_model_id,
             )
         )
 
@@ -259,6 +265,7 @@ class DeploymentHandle(Generic[T_co]):
             current.get(),
             timeout_s=options.timeout_s,
             retry_on_death=options.retry_on_death,
+            model_id=options.multiplexed_model_id,
         )
 
     def _start(self, connection: Connection, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -84,6 +84,11 @@ def attach() -> UsedMesh:
     return to_deploy_to()
 
 
+def is_used() -> bool:
+    """This process has a mesh to deploy to, alive or not."""
+    return _used is not None
+
+
 def to_deploy_to() -> UsedMesh:
     """The mesh of this process; :func:`start` comes first. Raises MeshUnavailable for the mesh of another script."""
     if _used is None or not _used.is_alive:

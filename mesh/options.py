@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from mesh.config import DeploymentConfig
 from mesh.errors import ConfigError, NotSupportedYet
+from mesh.user_config import encode_user_config
 
 
 class DeploymentOptions(TypedDict, total=False):
@@ -31,10 +32,10 @@ class DeploymentOptions(TypedDict, total=False):
     threads: int
     retry_on_death: bool
     max_body_bytes: int
+    user_config: Any
     # Accepted for the sake of programs that were written for Ray Serve:
     max_concurrent_queries: int
     ray_actor_options: Mapping[str, Any] | None
-    user_config: None
     autoscaling_config: None
 
 
@@ -77,16 +78,16 @@ def _refuse_what_comes_later(options: Mapping[str, Any]) -> None:
         raise ConfigError(
             "num_replicas and autoscaling_config exclude each other: the one fixes what the other changes"
         )
-    for name in ("user_config", "autoscaling_config"):
-        if options.get(name) is not None:
-            raise NotSupportedYet(f"the option {name} is not supported yet; leave it out, or give None")
+    if options.get("autoscaling_config") is not None:
+        raise NotSupportedYet("the option autoscaling_config is not supported yet; leave it out, or give None")
 
 
 def _by_present_names(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those of Ray Serve, whose values go to the options that mesh has for them."""
     settings = dict(options)
-    settings.pop("user_config", None)
     settings.pop("autoscaling_config", None)
+    if "user_config" in settings:
+        settings["user_config_json"] = encode_user_config(settings.pop("user_config"))
     if "max_concurrent_queries" in settings:
         _take(settings, "max_ongoing_requests", settings.pop("max_concurrent_queries"), "max_concurrent_queries")
     actor_options = settings.pop("ray_actor_options", None) or {}

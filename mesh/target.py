@@ -150,6 +150,7 @@ def _method(name: str, function: Callable[..., Any], *, skip_self: bool) -> Meth
 
 
 def _kind(function: Callable[..., Any]) -> MethodKind:
+    function = getattr(function, "__mesh_batched__", function)  # what @mesh.batch has decorated
     if inspect.isasyncgenfunction(function):
         return MethodKind.ASYNC_GENERATOR
     if inspect.isgeneratorfunction(function):

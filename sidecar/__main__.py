@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 from mesh import connect
 from mesh.config import DeploymentSpec
@@ -14,10 +15,10 @@ from mesh.context import ReplicaContext, enter_replica
 from mesh.engine.child import Child
 from mesh.loops import new_loop
 from mesh.v1.deployment_pb2 import ReplicaLaunch
-from sidecar.register import Registration
+from sidecar.register import Registration, condition_message
 from sidecar.replica import Replica
 from sidecar.server import serving
-from sidecar.user_code import ConstructionFailed, UserCode
+from sidecar.user_code import ConstructionFailed, UserCode, enter_runtime
 
 CONSTRUCTION_FAILED = 1
 """The exit code of a replica whose user's object could not be built."""
@@ -33,9 +34,10 @@ def main(child: Child) -> int:
 
 async def _run(child: Child, launch: ReplicaLaunch) -> int:
     spec = DeploymentSpec.from_proto(launch.spec)
-    enter_replica(ReplicaContext(spec.application, spec.name, launch.replica_id))
     connection = await connect.attach(child.run_directory, child.token)
-    replica = Replica(launch.replica_id, spec, UserCode(spec, launch.blob_directory))
+    user_code = UserCode(spec, lambda sha256: (Path(launch.blob_directory) / sha256).read_bytes())
+    replica = Replica(ReplicaContext(spec.application, spec.name, launch.replica_id, launch.rank), spec, user_code)
+    enter_replica(replica.surroundings)
     draining: asyncio.Future[float] = replica.loop.create_future()
 
     def drain(timeout_s: float) -> None:
@@ -46,6 +48,7 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
     try:
         async with Registration(connection.client, launch.replica_id, drain, replica.configure) as registration:
             registration.starting(os.getpid())
+            enter_runtime(spec.runtime)  # after our own imports: no module of the user's takes their place
             building = asyncio.ensure_future(replica.build())
             await asyncio.wait((building, draining), return_when=asyncio.FIRST_COMPLETED)
             if not building.done():
@@ -57,8 +60,13 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
                 await registration.failed(str(failure), failure.traceback)
                 return CONSTRUCTION_FAILED
             async with serving(replica, launch.address, launch.socket_path, child.token, drain):
-                registration.ready(os.getpid(), launch.address)
-                timeout_s = await draining
+
+                def tell() -> None:
+                    registration.ready(os.getpid(), launch.address, condition_message(replica.condition))
+
+                async with replica.looked_after(tell):
+                    tell()
+                    timeout_s = await draining
                 registration.draining()
                 await replica.drain(timeout_s)
     finally:

@@ -14,7 +14,9 @@ from typing import Protocol, Self
 
 from mesh.config import DeploymentConfig
 from mesh.errors import MeshError
+from mesh.user_config import user_config_key
 from mesh.v1 import controller_pb2 as pb
+from sidecar.condition import Condition
 
 FAILURE_DELIVERY_S = 5.0
 """How long a replica that cannot start tries to say why before it ends."""
@@ -75,9 +77,9 @@ class Registration:
         """The user's object is being built."""
         self._say(pb.AttachRequest(starting=pb.ReplicaStarting(pid=pid)))
 
-    def ready(self, pid: int, address: str) -> None:
-        """The replica serves at ``address``."""
-        self._say(pb.AttachRequest(ready=pb.ReplicaReady(pid=pid, address=address)))
+    def ready(self, pid: int, address: str, condition: pb.ReplicaCondition | None = None) -> None:
+        """The replica serves at ``address``; said again when the condition of the user's object has changed."""
+        self._say(pb.AttachRequest(ready=pb.ReplicaReady(pid=pid, address=address, condition=condition)))
 
     def draining(self) -> None:
         """The replica takes nothing new any more and will exit."""
@@ -126,3 +128,14 @@ class Registration:
                 self._on_drain(command.drain.timeout_s)
             case "configure":
                 self._on_configure(DeploymentConfig.from_proto(command.configure.config))
+
+
+def condition_message(condition: Condition) -> pb.ReplicaCondition:
+    """How the user's object is, as it is told to the controller."""
+    return pb.ReplicaCondition(
+        user_config_sha256=user_config_key(condition.user_config),
+        refused_sha256=user_config_key(condition.refused),
+        refusal=condition.refusal,
+        failed_checks=condition.failed_checks,
+        check_failure=condition.check_failure,
+    )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from mesh.config import DeploymentConfig, DeploymentSpec
+from mesh.context import ReplicaContext, Surroundings
 from mesh.deadline import NEVER
 from mesh.loops import crossing_to
 from sidecar.admission import Admission
+from sidecar.condition import Condition
+from sidecar.configured import Configured
+from sidecar.health import HealthChecks
+from sidecar.held_models import HeldModels
+from sidecar.hooks import Hooks
 from sidecar.lifespan import Lifespan
 from sidecar.session import ReplicaSession
 from sidecar.turns import Turns
@@ -26,14 +33,19 @@ OVERFLOW_THREADS = 16
 class Replica:
     """Lives on the loop that runs gRPC, which is also the loop of the user's ``async def`` methods."""
 
-    def __init__(self, replica_id: str, spec: DeploymentSpec, user_code: UserCode) -> None:
-        self.replica_id = replica_id
+    def __init__(self, context: ReplicaContext, spec: DeploymentSpec, user_code: UserCode, mesh: object = None) -> None:
+        self.replica_id = replica_id = context.replica_id
         self.loop = asyncio.get_running_loop()
         self.crossing = crossing_to(self.loop)
         self.user_code = user_code
         config = spec.config
         self.admission = Admission(replica_id, config.max_ongoing_requests)
         self.turns = Turns(replica_id, config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
+        self.models = HeldModels(self.crossing, self._tell_models)
+        self.surroundings = Surroundings(context, self.loop, self.turns, self.models, mesh)
+        self._hooks = Hooks(self.surroundings, self.crossing)
+        self._configured = Configured(user_code, self._hooks, config.user_config_json)
+        self._health = HealthChecks(user_code, self._hooks, config)
         self._sessions: set[ReplicaSession] = set()
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -43,22 +55,16 @@ class Replica:
         """There is no call left, or one session less."""
 
     async def build(self) -> None:
-        """Build the user's object on the turn, and start its application if it has one.
+        """Build the user's object on the turn, start its application if it has one, configure it, ask it how it is.
 
-        Raises :class:`ConstructionFailed`.
+        Raises :class:`sidecar.user_code.ConstructionFailed`.
         """
-        built: asyncio.Future[None] = self.loop.create_future()
+        await self._hooks.on_turn(self.user_code.build)
+        await self._start_application()
+        await self._configured.begin()
+        await self._health.begin()
 
-        def job() -> None:
-            try:
-                self.user_code.build()
-            except BaseException as error:
-                self.crossing.put(built.set_exception, error)
-            else:
-                self.crossing.put(built.set_result, None)
-
-        self.turns.submit(job)
-        await built
+    async def _start_application(self) -> None:
         if self.user_code.application is not None:
             self._lifespan = Lifespan(self.user_code.application, self.user_code.application_state)
             try:
@@ -66,15 +72,37 @@ class Replica:
             except RuntimeError as error:
                 raise ConstructionFailed(error) from error
 
+    @property
+    def condition(self) -> Condition:
+        """How the user's object is."""
+        configured, health = self._configured, self._health
+        return Condition(
+            configured.taken, configured.refused, configured.refusal, health.failed_in_a_row, health.failure
+        )
+
+    @asynccontextmanager
+    async def looked_after(self, tell: Callable[[], object]) -> AsyncIterator[None]:
+        """While inside, new user configs are taken and health is checked; ``tell`` hears of every new condition."""
+        async with self._configured.followed(tell), self._health.repeated(tell):
+            yield
+
     def configure(self, config: DeploymentConfig) -> None:
         """Take over new settings; nothing restarts."""
         self.admission.limit = config.max_ongoing_requests
         self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
+        self._configured.wish(config.user_config_json)
+        self._health.config = config
         self._tell_owed()
+
+    async def wait_configured(self) -> None:
+        """Until the user's object has taken, or refused, the user_config of the last settings."""
+        await self._configured.wait_settled()
 
     def joined(self, session: ReplicaSession) -> None:
         """A session was opened."""
         self._sessions.add(session)
+        if self.models.ids:
+            session.tell_models(self.models.ids)
         if self.admission.draining:
             session.drain()
 
@@ -83,6 +111,10 @@ class Replica:
         self._sessions.discard(session)
         self._owed.discard(session)
         self._fewer.set()
+
+    def _tell_models(self) -> None:
+        for session in self._sessions:
+            session.tell_models(self.models.ids)
 
     def owe_batch(self, session: ReplicaSession) -> None:
         """A call of that session was rejected: it is told when there is room again."""
@@ -138,6 +170,11 @@ class Replica:
         await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)
         if self._lifespan is not None:
             await self._lifespan.stop()
+
+    def close(self) -> None:
+        """Let the user's object and the threads go, in a process that goes on."""
+        self.user_code.close()
+        self.turns.close()
 
     async def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait for a condition on calls and sessions; False when it took too long."""

@@ -39,6 +39,7 @@ class ReplicaSession:
         self.work: dict[int, Work] = {}
         """Calls that hold a slot, those that their caller has given up included."""
         self._replica = replica
+        self._surroundings = replica.surroundings
         self._wire = encode_call_context("", (replica.replica_id,), "")
 
     def wake(self) -> None:
@@ -104,11 +105,14 @@ class ReplicaSession:
 
     def _request(self, request_id: str, deadline: float, context: bytes) -> RequestContext:
         if not context:
-            return RequestContext(request_id, deadline, chain=(self._replica.replica_id,), wire=self._wire)
+            own = (self._replica.replica_id,)
+            return RequestContext(request_id, deadline, chain=own, wire=self._wire, surroundings=self._surroundings)
         received = CallContext.FromString(context)
         chain = (*received.chain, self._replica.replica_id)
         wire = encode_call_context(received.traceparent, chain, received.model_id)
-        return RequestContext(request_id, deadline, received.traceparent, chain, received.model_id, wire)
+        request = RequestContext(request_id, deadline, received.traceparent, chain, received.model_id, wire)
+        request.surroundings = self._surroundings
+        return request
 
     def _refusal(self, method: str, request: RequestContext) -> errors.MeshError:
         names = ", ".join(self._replica.user_code.method_names)
@@ -150,6 +154,11 @@ class ReplicaSession:
         """The user's code for a call has ended: its slot is free."""
         del self.work[call_id]
         self._replica.left()
+
+    def tell_models(self, model_ids: tuple[str, ...]) -> None:
+        """The replica holds these models from now on."""
+        self.end.models = model_ids
+        self.wake()
 
     def drain(self) -> None:
         """Take nothing new, and say so; the caller closes the session when all its calls are answered."""

@@ -28,7 +28,7 @@ class Turns:
         self._returning: deque[threading.Semaphore] = deque()  # jobs that want their turn back, first come first served
         self._idle: list[_Worker] = []  # the last one out is the first in, so the first thread stays the usual one
         self._threads = 0
-        self._closed = False
+        self.is_closed = False
 
     def submit(self, job: Job) -> None:
         """Have ``job`` run when its turn comes, in the order of submission."""
@@ -51,7 +51,7 @@ class Turns:
         if self._returning:
             self._free -= 1
             self._returning.popleft().release()
-        elif self._jobs and not self._closed:
+        elif self._jobs and not self.is_closed:
             if self._idle:
                 # The oldest thread first: what the user's object is bound to is the thread it was built on.
                 worker = min(self._idle, key=lambda idle: idle.number)
@@ -94,10 +94,13 @@ class Turns:
                 back.acquire()
 
     def close(self) -> None:
-        """Start no further job."""
+        """Start no further job; threads end as soon as they have none."""
         with self._lock:
-            self._closed = True
+            self.is_closed = True
             self._jobs.clear()
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.wake()
 
 
 class _Worker:
@@ -114,7 +117,7 @@ class _Worker:
         self._turn.release()
 
     def _run(self) -> None:
-        while True:
+        while not self._turns.is_closed:
             self._turn.acquire()
             while (job := self._turns._next_job(self)) is not None:
                 job()

@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import cloudpickle
@@ -29,10 +28,15 @@ class ConstructionFailed(Exception):
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
-        frames = error.__traceback__
-        while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
-            frames = frames.tb_next
-        self.traceback = "".join(traceback.format_exception(type(error), error, frames))
+        self.traceback = users_traceback(error)
+
+
+def users_traceback(error: BaseException) -> str:
+    """The traceback of an exception of the user's code, from where it is the user's."""
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,14 @@ class BoundMethod:
 
 
 class UserCode:
-    """The user's object of one replica. ``build`` comes first, once, on the turn."""
+    """The user's object of one replica. ``build`` comes first, once, on the turn.
 
-    def __init__(self, spec: DeploymentSpec, blob_directory: str) -> None:
+    ``read_blob`` gives the blob of a SHA-256.
+    """
+
+    def __init__(self, spec: DeploymentSpec, read_blob: Callable[[str], bytes]) -> None:
         self._spec = spec
-        self._blobs = Path(blob_directory)
+        self._read_blob = read_blob
         self._methods: dict[str, BoundMethod] = {}
         self.application: ASGIApp | None = None
         """The ASGI application of an object with an ingress."""
@@ -69,19 +76,16 @@ class UserCode:
     def build(self) -> None:
         """Find the target and construct it. Raises :class:`ConstructionFailed` with the user's traceback."""
         try:
-            enter_runtime(self._spec.runtime)
-            target = load_target(self._spec.import_path, self._read_blob(self._spec.target_blob))
-            args, kwargs = (
-                cloudpickle.loads(self._read_blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
-            )
+            target = load_target(self._spec.import_path, self._blob(self._spec.target_blob))
+            args, kwargs = cloudpickle.loads(self._blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
             built = target(*args, **kwargs) if inspect.isclass(target) else target
             self.application = open_application(built, self.application_state)
         except BaseException as error:
             raise ConstructionFailed(error) from error
         self._methods = {method.name: _bind(built, method) for method in self._spec.methods}
 
-    def _read_blob(self, sha256: str) -> bytes:
-        return (self._blobs / sha256).read_bytes() if sha256 else b""
+    def _blob(self, sha256: str) -> bytes:
+        return self._read_blob(sha256) if sha256 else b""
 
     def method(self, name: str) -> BoundMethod | None:
         """The method of that name; None when there is none that can be called from outside."""
@@ -100,11 +104,15 @@ class UserCode:
 
 def _bind(built: Any, method: Method) -> BoundMethod:
     is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
-    function = built if is_plain_function else getattr(built, method.name)
+    function = built if is_plain_function or hasattr(built, "__mesh_gathered__") else getattr(built, method.name)
     takes = _connections_taken(function) if method.name == "__call__" and method.kind is MethodKind.ASYNC_DEF else set()
     wants_request = method.name == "__call__" and _required_parameters(function) == 1
+    kind = method.kind
+    if (gathered := getattr(function, "__mesh_gathered__", None)) is not None:
+        # Calls of a batched method are gathered on the loop, also those of a `def`, whose batch then has the turn.
+        function, kind = gathered(), MethodKind.ASYNC_GENERATOR if kind.yields else MethodKind.ASYNC_DEF
     return BoundMethod(
-        function, method.kind, method.without_parameters, WebSocket in takes, takes == {WebSocket}, wants_request
+        function, kind, method.without_parameters, WebSocket in takes, takes == {WebSocket}, wants_request
     )
 
 

@@ -6,6 +6,7 @@ for a timer. gRPC is always there; a unix socket does the same for processes of 
 
 from mesh.carrier.carrier import LARGEST_BATCH_BYTES, Carrier, Passenger
 from mesh.carrier.grpc_stream import GrpcStream
+from mesh.carrier.in_process import InProcess
 from mesh.carrier.unix_socket import Listener, UnixSocket
 
-__all__ = ["LARGEST_BATCH_BYTES", "Carrier", "GrpcStream", "Listener", "Passenger", "UnixSocket"]
+__all__ = ["LARGEST_BATCH_BYTES", "Carrier", "GrpcStream", "InProcess", "Listener", "Passenger", "UnixSocket"]

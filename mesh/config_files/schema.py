@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model,
 
 from mesh.config import DeploymentConfig, check_name, check_route_prefix
 from mesh.listen_options import GRPCOptions, HTTPOptions
+from mesh.user_config import encode_user_config
 
 
 class _Strict(BaseModel):
@@ -29,6 +30,15 @@ class _Strict(BaseModel):
 class _NamedDeployment(_Strict):
     name: str = Field(description="The deployment's name in the application.")
     version: str | None = Field(default=None, description="Whatever its user calls it; another one, new replicas.")
+    user_config: Any = Field(
+        default=None, description="What reconfigure() is called with; changing it restarts nothing."
+    )
+
+    @field_validator("user_config")
+    @classmethod
+    def _is_json(cls, value: Any) -> Any:
+        encode_user_config(value)  # YAML knows dates and others that JSON does not
+        return value
 
 
 def _derived(title: str, source: type[Any], documentation: str, base: type[_Strict] = _Strict) -> Any:
@@ -40,7 +50,11 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
         return value
 
     hints = get_type_hints(source)
-    fields: dict[str, Any] = {field.name: (hints[field.name], _default(field)) for field in dataclasses.fields(source)}
+    fields: dict[str, Any] = {
+        field.name: (hints[field.name], _default(field))
+        for field in dataclasses.fields(source)
+        if field.name not in _WRITTEN_OTHERWISE
+    }
     return create_model(
         title,
         __base__=base,
@@ -48,6 +62,10 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
         __validators__={"check_setting": field_validator("*")(check)},
         **fields,
     )
+
+
+_WRITTEN_OTHERWISE = ("user_config_json",)
+"""Settings that a file has in a form of its own."""
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec
+from mesh.user_config import decode_user_config
 
 ALWAYS_WRITTEN = ("num_replicas",)
 """Settings that are written although they are the default: what people come to change."""
@@ -58,7 +59,11 @@ def _deployment(spec: DeploymentSpec) -> dict[str, Any]:
     if spec.version:
         entry["version"] = spec.version
     for field in dataclasses.fields(spec.config):
+        if field.name == "user_config_json":
+            continue
         value = getattr(spec.config, field.name)
         if field.name in ALWAYS_WRITTEN or value != getattr(defaults, field.name):
             entry[field.name] = value
+    if spec.config.user_config_json:
+        entry["user_config"] = decode_user_config(spec.config.user_config_json)
     return entry

@@ -12,8 +12,10 @@ from math import inf
 from mesh.config import ApplicationSpec, DeploymentSpec
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
+    HEALTHY,
     KILL_GRACE_S,
     ApplicationState,
+    Condition,
     DeploymentState,
     MeshState,
     ReplicaEvent,
@@ -76,6 +78,7 @@ class Said:
     event: ReplicaEvent
     pid: int = 0
     failure: str = ""
+    condition: Condition = HEALTHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ def _applied(state: MeshState, spec: ApplicationSpec) -> MeshState:
         deployments |= {name: replace(deployment, wished="") for name, deployment in before.deployments.items()}
     for deployment_spec in spec.deployments:
         deployments[deployment_spec.name] = _wished(state, deployments.get(deployment_spec.name), deployment_spec)
+    state = _asked_again(state, spec)
     if before is None or before.deleting:
         return with_application(state, ApplicationState(spec, deployments, spec.driver, spec.route_prefix))
     return with_application(state, replace(before, spec=spec, deployments=deployments))
@@ -166,6 +170,15 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     revisions[key] = Revision(key, spec, established=key in revisions and ready >= spec.config.num_replicas)
     return DeploymentState(revisions, wished=key, serving=before.serving if before else "")
+
+
+def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
+    """Applied again, even unchanged: replicas that refused a user_config get one more try, too."""
+    refused = [r for r in state.replicas.values() if r.application == spec.name and r.condition.refused]
+    for replica in refused:
+        condition = replace(replica.condition, refused="", refusal="")
+        state = with_replica(state, replace(replica, condition=condition, asked=replica.asked + 1))
+    return state
 
 
 def _deleted(state: MeshState, name: str) -> MeshState:
@@ -219,10 +232,21 @@ def _said(state: MeshState, said: Said, now_s: float) -> MeshState:
         return replace(state, strays=state.strays | {said.replica_id})
     if said.line < replica.line:
         return state  # the last words of a line that another one has followed
-    after = replace(moved(replica, said.event, now_s), line=said.line, attach_by_s=inf, pid=said.pid or replica.pid)
+    replica = replace(replica, line=said.line, attach_by_s=inf, pid=said.pid or replica.pid, condition=said.condition)
+    after = moved(replica, said.event, now_s)
+    if said.condition.unhealthy:
+        after = moved(replica, ReplicaEvent.UNHEALTHY, now_s)
     if replica.live and not after.live:
-        failure = said.failure or f"replica {said.replica_id} ended by itself"
-        state = with_death(state, replica, failure, now_s)
-        grace_s = replica.grace_s if said.event is ReplicaEvent.SAID_DRAINING else 0.0
+        state = with_death(state, replica, _why_it_goes(said), now_s)
+        grace_s = 0.0 if said.event is ReplicaEvent.SAID_FAILED else replica.grace_s
         after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S)
     return with_replica(state, after)
+
+
+def _why_it_goes(said: Said) -> str:
+    if said.condition.unhealthy:
+        return (
+            f"replica {said.replica_id} was unhealthy: check_health failed {said.condition.failed_checks} times in a "
+            f"row, the last time with\n{said.condition.check_failure}"
+        )
+    return said.failure or f"replica {said.replica_id} ended by itself"

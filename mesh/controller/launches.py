@@ -23,6 +23,7 @@ def launch_request(
         blob_directory=blob_directory,
         address=replica_address(run_directory, replica.replica_id),
         socket_path=replica_socket_path(run_directory, replica.replica_id),
+        rank=replica.rank,
     )
     return engine_pb2.Launch(
         process_id=replica.replica_id,

@@ -12,6 +12,7 @@ from math import inf
 
 from mesh.config import DeploymentSpec
 from mesh.controller.gpus import assign
+from mesh.controller.ranks import missing_ranks, without_place
 from mesh.controller.rollout import Peers, kept_revisions, rolled_out
 from mesh.controller.state import (
     EARLY_END_S,
@@ -102,13 +103,12 @@ def _reconcile_application(
 
 
 def _surplus(replicas: Sequence[Replica], kept: Sequence[str], deployment: DeploymentState | None) -> list[Replica]:
-    """The replicas that have to go: those of no kept revision, then those that are too many, the youngest first."""
+    """The replicas that have to go: those of no kept revision, and those of a rank that is too high."""
     surplus = [replica for replica in replicas if replica.live and replica.revision not in kept]
     for key in kept:
         assert deployment is not None
         live = [replica for replica in replicas if replica.live and replica.revision == key]
-        live.sort(key=lambda replica: replica.state is ReplicaState.STARTING)  # stable: among equals the oldest first
-        surplus += live[deployment.revisions[key].spec.config.num_replicas :]
+        surplus += without_place(deployment.revisions[key].spec.config.num_replicas, live)
     return surplus
 
 
@@ -128,8 +128,8 @@ def _with_launches(
     launches: list[Launch],
 ) -> MeshState:
     spec = revision.spec
-    live = sum(replica.live and replica.revision == revision.key for replica in replicas)
-    for _ in range(spec.config.num_replicas - live):
+    live = [replica for replica in replicas if replica.live and replica.revision == revision.key]
+    for rank in missing_ranks(spec.config.num_replicas, live):
         replica = Replica(
             replica_id=replica_id(spec.name, state.launched),
             application=spec.application,
@@ -139,6 +139,7 @@ def _with_launches(
             since_s=now_s,
             attach_by_s=now_s + LAUNCH_TIMEOUT_S,
             grace_s=spec.config.graceful_shutdown_timeout_s,
+            rank=rank,
             gpus=assign(gpus, spec.config.num_gpus, [other.gpus for other in state.replicas.values()]),
         )
         state = replace(with_replica(state, replica), launched=state.launched + 1)

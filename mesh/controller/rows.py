@@ -93,6 +93,7 @@ def _from_replica(replica: Replica) -> pb.StoredReplica:
         draining=replica.state is ReplicaState.DRAINING,
         grace_s=replica.grace_s,
         gpus=replica.gpus,
+        rank=replica.rank,
     )
 
 
@@ -135,5 +136,6 @@ def _to_replica(row: bytes, now_s: float) -> Replica:
         since_s=now_s,
         grace_s=stored.grace_s,
         gpus=tuple(stored.gpus),
+        rank=stored.rank,
     )
     return replace(replica, kill_at_s=now_s + replica.grace_s + KILL_GRACE_S) if stored.draining else replica

@@ -16,7 +16,7 @@ from mesh.clock import Clock
 from mesh.config import Application
 from mesh.controller.controller import Controller
 from mesh.controller.events import Detached, Said
-from mesh.controller.state import ReplicaEvent
+from mesh.controller.state import Condition, ReplicaEvent
 from mesh.controller.views import Orders
 from mesh.errors import MeshError
 from mesh.v1 import controller_pb2 as pb
@@ -118,7 +118,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
     async def _send_orders(self, replica_id: str, context: Context) -> None:
         sent = Orders(None)
         async for orders in self._publisher.orders.subscribe(replica_id):
-            if orders.config is not None and orders.config != sent.config:
+            if orders.config is not None and (orders.config, orders.asked) != (sent.config, sent.asked):
                 await context.write(pb.AttachResponse(configure=pb.ConfigureCommand(config=orders.config.to_proto())))
             if orders.drain_by_s < inf and sent.drain_by_s == inf:
                 timeout_s = max(0.0, orders.drain_by_s - self._clock.now_s())
@@ -132,7 +132,8 @@ def said_in(request: pb.AttachRequest, line: int) -> Said | None:
         case "starting":
             return Said(request.replica_id, line, ReplicaEvent.SAID_STARTING, pid=request.starting.pid)
         case "ready":
-            return Said(request.replica_id, line, ReplicaEvent.SAID_READY, pid=request.ready.pid)
+            condition = _condition(request.ready.condition)
+            return Said(request.replica_id, line, ReplicaEvent.SAID_READY, pid=request.ready.pid, condition=condition)
         case "failed":
             failure = "\n".join(part for part in (request.failed.message, request.failed.traceback) if part)
             return Said(request.replica_id, line, ReplicaEvent.SAID_FAILED, failure=failure)
@@ -140,6 +141,16 @@ def said_in(request: pb.AttachRequest, line: int) -> Said | None:
             return Said(request.replica_id, line, ReplicaEvent.SAID_DRAINING)
         case _:
             return None
+
+
+def _condition(message: pb.ReplicaCondition) -> Condition:
+    return Condition(
+        user_config=message.user_config_sha256,
+        refused=message.refused_sha256,
+        refusal=message.refusal,
+        failed_checks=message.failed_checks,
+        check_failure=message.check_failure,
+    )
 
 
 async def _abort(context: Context, error: MeshError) -> NoReturn:

@@ -33,6 +33,10 @@ KILL_GRACE_S = 1.0
 """What a replica gets beyond its time for draining before it is killed."""
 
 
+UNHEALTHY_AFTER_CHECKS = 3
+"""So many calls of ``check_health`` that fail one after the other make a replica unhealthy: it is replaced."""
+
+
 class ReplicaState(Enum):
     """Where a replica is in its life."""
 
@@ -51,6 +55,7 @@ class ReplicaEvent(Enum):
     SAID_FAILED = "said failed"
     SAID_DRAINING = "said draining"
     DETACHED = "detached"
+    UNHEALTHY = "unhealthy"
     DRAIN = "drain"
     SILENT = "silent"
     ENDED = "ended"
@@ -68,6 +73,7 @@ TRANSITIONS: Mapping[ReplicaState, Mapping[ReplicaEvent, ReplicaState]] = Mappin
             _EVENT.SAID_FAILED: _DRAINING,
             _EVENT.SAID_DRAINING: _DRAINING,
             _EVENT.DETACHED: _STARTING,
+            _EVENT.UNHEALTHY: _DRAINING,
             _EVENT.DRAIN: _DRAINING,
             _EVENT.SILENT: _DRAINING,
             _EVENT.ENDED: _STOPPED,
@@ -79,6 +85,7 @@ TRANSITIONS: Mapping[ReplicaState, Mapping[ReplicaEvent, ReplicaState]] = Mappin
             _EVENT.SAID_FAILED: _DRAINING,
             _EVENT.SAID_DRAINING: _DRAINING,
             _EVENT.DETACHED: _RUNNING,
+            _EVENT.UNHEALTHY: _DRAINING,
             _EVENT.DRAIN: _DRAINING,
             _EVENT.SILENT: _DRAINING,
             _EVENT.ENDED: _STOPPED,
@@ -90,6 +97,7 @@ TRANSITIONS: Mapping[ReplicaState, Mapping[ReplicaEvent, ReplicaState]] = Mappin
             _EVENT.SAID_FAILED: _DRAINING,
             _EVENT.SAID_DRAINING: _DRAINING,
             _EVENT.DETACHED: _DRAINING,
+            _EVENT.UNHEALTHY: _DRAINING,
             _EVENT.ENDED: _STOPPED,
         },
         _STOPPED: {},  # forgotten: nothing can happen to it any more
@@ -105,11 +113,37 @@ class ImpossibleEvent(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """How the user's object in a replica is, as the replica said last; user configs by their key.
+
+    ``user_config`` was taken by its ``reconfigure``; on ``refused``, which came after that, it has raised ``refusal``.
+    ``failed_checks`` calls of its ``check_health`` have failed in a row, the last one with ``check_failure``.
+    """
+
+    user_config: str = ""
+    refused: str = ""
+    refusal: str = ""
+    failed_checks: int = 0
+    check_failure: str = ""
+
+    @property
+    def unhealthy(self) -> bool:
+        """So many checks have failed that the replica is to be replaced."""
+        return self.failed_checks >= UNHEALTHY_AFTER_CHECKS
+
+
+HEALTHY = Condition()
+"""Of an object that complains of nothing, and has taken no user_config."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """One process of a deployment. ``line`` numbers its present line to the controller, 0 = it has none.
 
     ``attempt`` is how many starts of its revision had failed in a row when it was launched: replicas that were
     launched together fail together, and that counts once. It is silent when it has no line at ``attach_by_s``.
+    ``rank`` is its index among the live replicas of its revision; ``asked`` counts how often it was asked again to take
+    a user_config that it had refused.
     """
 
     replica_id: str
@@ -125,6 +159,9 @@ class Replica:
     kill_at_s: float = inf
     grace_s: float = 0.0
     gpus: tuple[str, ...] = ()
+    rank: int = 0
+    condition: Condition = HEALTHY
+    asked: int = 0
 
     @property
     def live(self) -> bool:
@@ -200,9 +237,13 @@ class MeshState:
 
 
 def revision_key(spec: DeploymentSpec) -> str:
-    """What names the code of a deployment, its constructor's arguments, and the one setting that takes a start."""
+    """What names the code of a deployment, its constructor's arguments, and the settings that take a start.
+
+    Whether there is a user_config at all is one: what has been configured cannot be told to forget it.
+    """
     code = (spec.import_path, spec.source_sha256, spec.target_blob, spec.init_blob, spec.version, repr(spec.runtime))
-    parts = (*code, str(spec.config.num_gpus), *((spec.renewal,) if spec.renewal else ()))
+    settings = (str(spec.config.num_gpus), str(bool(spec.config.user_config_json)))
+    parts = (*code, *settings, *((spec.renewal,) if spec.renewal else ()))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

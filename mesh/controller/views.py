@@ -17,6 +17,7 @@ from mesh.controller.state import (
     ReplicaState,
     Revision,
 )
+from mesh.user_config import user_config_key
 from mesh.v1 import controller_pb2 as pb
 from mesh.v1 import endpoint_pb2
 
@@ -30,10 +31,14 @@ _STATES: Mapping[ReplicaState, pb.ReplicaState] = {
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What is wanted of a replica: its settings and, once it has to end, until when."""
+    """What is wanted of a replica: its settings and, once it has to end, until when.
+
+    ``asked`` counts how often it is asked again for settings that it knows and has refused.
+    """
 
     config: DeploymentConfig | None
     drain_by_s: float = inf
+    asked: int = 0
 
 
 def replica_address(run_directory: str, replica_id: str) -> str:
@@ -85,7 +90,7 @@ def orders(state: MeshState) -> dict[str, Orders]:
     for replica_id, replica in state.replicas.items():
         revision = state.revision_of(replica)
         drain_by_s = replica.kill_at_s - KILL_GRACE_S if replica.state is ReplicaState.DRAINING else inf
-        found[replica_id] = Orders(revision.spec.config if revision else None, drain_by_s)
+        found[replica_id] = Orders(revision.spec.config if revision else None, drain_by_s, replica.asked)
     return found
 
 
@@ -156,10 +161,11 @@ def _deployment_status(
     now_s: float,
 ) -> pb.DeploymentStatus:
     revision = deployment.revisions.get(deployment.wished) or deployment.revisions.get(deployment.serving)
+    refusals = _refusals(revision, replicas)
     return pb.DeploymentStatus(
         name=name,
         phase=_deployment_phase(application, deployment, revision, replicas),
-        message=revision.failure if revision else "",
+        message="\n".join(refusals) or (revision.failure if revision else ""),
         failed_starts=revision.failed_starts if revision else 0,
         restarts=deployment.restarts,
         num_replicas=revision.spec.config.num_replicas if revision else 0,
@@ -170,10 +176,35 @@ def _deployment_status(
                 pid=replica.pid,
                 address=replica_address(run_directory, replica.replica_id),
                 in_state_s=now_s - replica.since_s,
+                rank=replica.rank,
+                message=_complaint(replica),
             )
             for replica in replicas
         ],
     )
+
+
+def _refusals(revision: Revision | None, replicas: Sequence[Replica]) -> list[str]:
+    """What running replicas say whose ``reconfigure`` raised on the user_config that is wished for."""
+    wished = user_config_key(revision.spec.config.user_config_json) if revision else ""
+    return [
+        _complaint(replica)
+        for replica in replicas
+        if wished and replica.state is ReplicaState.RUNNING and replica.condition.refused == wished
+    ]
+
+
+def _complaint(replica: Replica) -> str:
+    """What the user's object in a replica complains of."""
+    condition = replica.condition
+    complaints = []
+    if condition.refused:
+        complaints.append(
+            f"replica {replica.replica_id} keeps the user_config that it had: reconfigure raised\n{condition.refusal}"
+        )
+    if condition.failed_checks:
+        complaints.append(f"check_health failed (in a row: {condition.failed_checks}):\n{condition.check_failure}")
+    return "\n".join(complaints)
 
 
 def _deployment_phase(
@@ -181,10 +212,14 @@ def _deployment_phase(
 ) -> pb.Phase:
     if application.deleting or not deployment.wished or revision is None:
         return pb.PHASE_DELETING
-    if revision.gave_up:
+    if revision.gave_up or _refusals(revision, replicas):
         return pb.PHASE_DEPLOY_FAILED
+    user_config = user_config_key(revision.spec.config.user_config_json)
     running = sum(
-        replica.state is ReplicaState.RUNNING and replica.revision == deployment.wished for replica in replicas
+        replica.state is ReplicaState.RUNNING
+        and replica.revision == deployment.wished
+        and replica.condition.user_config == user_config
+        for replica in replicas
     )
     complete = running >= revision.spec.config.num_replicas and deployment.serving == deployment.wished
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import grpc
@@ -16,7 +16,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from mesh.config import DeploymentConfig
-from mesh.context import RequestContext, new_request_id
+from mesh.context import LONGEST_MODEL_ID, RequestContext, encode_call_context, new_request_id
 from mesh.deadline import after
 from mesh.door.applications import Applications
 from mesh.door.refusal import refusal
@@ -30,6 +30,7 @@ from mesh.v1.predict_pb2 import PredictRequest, PredictStreamRequest
 _log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
+MODEL_ID_KEY: Final = "mesh-multiplexed-model-id"
 PREDICT_SERVICE: Final = predict_pb2.DESCRIPTOR.services_by_name["PredictService"].full_name
 
 _Request = TypeVar("_Request", PredictRequest, PredictStreamRequest)
@@ -40,6 +41,8 @@ class Context(Protocol):
     """What the door needs of gRPC's context of one request."""
 
     def time_remaining(self) -> float | None: ...
+
+    def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
 
     async def abort(
         self, code: grpc.StatusCode, details: str, trailing_metadata: tuple[tuple[str, bytes], ...]
@@ -93,11 +96,12 @@ class Door:
                 f"the body has {len(request.body)} bytes, and {router.name} takes at most {config.max_body_bytes} "
                 "(max_body_bytes)"
             )
+        model_id = _model_id(context)
         call = payload_pb2.DoorCall(is_json=_is_json(request.content_type), body=request.body)
         future = router.call(
             request.method or ("predict" if "predict" in router.methods else "__call__"),
             Payload(DOOR_CALL, call.SerializeToString()),
-            RequestContext(request_id, after(timeout_s)),
+            RequestContext(request_id, after(timeout_s), model_id=model_id, wire=encode_call_context("", (), model_id)),
         )
         return await future
 
@@ -117,6 +121,12 @@ def _read(kind: type[_Request], wire: bytes) -> _Request:
         raise InvalidArgument(
             f"the message is no mesh.v1.{kind.DESCRIPTOR.name}: {error}; generate the client from protos/mesh/v1", ""
         ) from None
+
+
+def _model_id(context: Context) -> str:
+    """The multiplexed model that the client wants."""
+    sent = dict(context.invocation_metadata() or ()).get(MODEL_ID_KEY, "")
+    return str(sent)[:LONGEST_MODEL_ID]
 
 
 def _is_json(content_type: str) -> bool:

@@ -35,7 +35,7 @@ class Answered(Protocol):
 class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
-    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "draining",
+    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "draining", "models",
                  "ongoing_elsewhere")  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,6 +44,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         """Calls that the replica works on for others, as it last said."""
         self.draining = False
         """The replica has said that it takes nothing more."""
+        self.models: frozenset[str] = frozenset()
+        """The models that the replica holds, as it last said."""
         self._last_id = 0
         self._methods: dict[str, int] = {}
         self._new_methods: list[str] = []
@@ -169,6 +171,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self.ongoing_elsewhere = batch.ongoing_elsewhere
         if batch.draining:
             self.draining = True
+        if batch.HasField("models"):
+            self.models = frozenset(batch.models.model_ids)
         if batch.HasField("segment_news"):
             self._receive_news(batch.segment_news)
         if batch.item_ids:

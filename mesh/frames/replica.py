@@ -56,7 +56,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
     too: that frees its slot at the caller. What is said of a call that has ended goes nowhere.
     """
 
-    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "draining",
+    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "draining", "models",
                  "owes_batch")  # fmt: skip
 
     def __init__(self, host: Host) -> None:
@@ -65,6 +65,8 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         """Say so in every batch from now on."""
         self.owes_batch = False
         """A batch is sent even if it holds no frame: the caller waits for news of the load."""
+        self.models: tuple[str, ...] | None = None
+        """The models that the replica holds, when the next batch has to say so."""
         self._host = host
         self._methods: list[str] = []
         self._arriving: dict[int, OpenFrame] = {}  # of which the last part is not here yet
@@ -233,15 +235,24 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         """The next batch to send; None when there is nothing to say."""
         if self._finished:
             batch = self._finished.popleft()
-        elif self._bytes or self._turns or self._credits or self.owes_batch or self._news is not None:
+        elif self._bytes or self._turns or self._credits or self.owes_batch or self._has_news:
             batch = self._batch()
         else:
             return None
         batch.ongoing_elsewhere = ongoing_elsewhere
         if self.draining:
             batch.draining = True
+        if self.models is not None:
+            batch.models.SetInParent()
+            batch.models.model_ids.extend(self.models)
+            self.models = None
         self.owes_batch = False
         return batch
+
+    @property
+    def _has_news(self) -> bool:
+        """There is something to say that belongs to no call."""
+        return self.models is not None or self._news is not None
 
     def _batch(self) -> SessionResponse:
         batch = SessionResponse()

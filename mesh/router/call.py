@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from mesh import errors
-from mesh.context import RequestContext, new_request_id
+from mesh.context import RequestContext, encode_call_context, new_request_id
 from mesh.deadline import NEVER
 from mesh.payload import Payload
 from mesh.router.item_stream import ItemStream
@@ -44,7 +44,8 @@ class Call:
 
     __slots__ = (
         "_credit", "_item_timeout_s", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending",
-        "is_over", "items", "items_begun", "method", "parent", "payload", "request_id", "retry_on_death", "router",
+        "is_over", "items", "items_begun", "method", "model_id", "parent", "payload", "request_id", "retry_on_death",
+        "router",
         "session", "timeout_s", "waits",
     )  # fmt: skip
 
@@ -58,6 +59,7 @@ class Call:
         timeout_s: float | None = None,
         retry_on_death: bool | None = None,
         items: AsyncIterator[Payload] | None = None,
+        model_id: str = "",
     ) -> None:
         self.router = router
         self.method = method
@@ -66,6 +68,12 @@ class Call:
         self.payload: Payload = _NOTHING
         self.request_id = new_request_id() if parent is None else parent.request_id
         self.context = b"" if parent is None else parent.wire
+        self.model_id = "" if parent is None else parent.model_id
+        if model_id and model_id != self.model_id:
+            self.model_id = model_id
+            self.context = encode_call_context(
+                "" if parent is None else parent.traceparent, () if parent is None else parent.chain, model_id
+            )
         self.created_s = monotonic()
         self.deadline = NEVER if parent is None else parent.deadline
         self.timeout_s = timeout_s

@@ -26,13 +26,14 @@ def pick(candidates: Sequence[T], cost: Callable[[T], Cost | None], random: Call
     if count > 2:
         first = int(random() * count)
         second = (first + 1 + int(random() * (count - 1))) % count
-        drawn = _cheapest((candidates[first], candidates[second]), cost)
+        drawn = cheapest((candidates[first], candidates[second]), cost)
         if drawn is not None:
             return drawn
-    return _cheapest(candidates, cost)
+    return cheapest(candidates, cost)
 
 
-def _cheapest(candidates: Sequence[T], cost: Callable[[T], Cost | None]) -> T | None:
+def cheapest(candidates: Sequence[T], cost: Callable[[T], Cost | None]) -> T | None:
+    """The cheapest of all candidates; None when no candidate has room."""
     best: T | None = None
     lowest: Cost | None = None
     for candidate in candidates:

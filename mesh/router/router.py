@@ -21,7 +21,8 @@ from mesh.router.call import Call
 from mesh.router.candidate import Candidate
 from mesh.router.endpoints import Endpoint, compare
 from mesh.router.item_stream import ItemStream
-from mesh.router.picker import Cost, pick
+from mesh.router.model_cost import model_cost
+from mesh.router.picker import Cost, cheapest, pick
 from mesh.router.queue import Queue
 from mesh.router.room import ThreadRoom
 from mesh.router.session import Session
@@ -132,13 +133,18 @@ class Router:
 
     def _pick(self, call: Call) -> Candidate | None:
         self._now_s = monotonic()
-        candidate = pick(self._list, self._cost, random)
+        if call.model_id:
+            candidate = cheapest(self._list, partial(self._cost_with_model, call.model_id))
+        else:
+            candidate = pick(self._list, self._cost, random)
         if candidate is None and (chain := _chain(call)):
             # A replica that works on an earlier part of the same request lets the call in beyond its limit.
             candidate = next((c for i in chain if (c := self._candidates.get(i)) and c.may_be_asked(self._now_s)), None)
         if candidate is not None:
             self._picks += 1
             candidate.picked = self._picks
+            if call.model_id:
+                candidate.expect(call.model_id, self._now_s)
         return candidate
 
     def _cost(self, candidate: Candidate) -> Cost | None:
@@ -146,6 +152,13 @@ class Router:
         if length >= self._limits.max_ongoing_requests or not candidate.may_be_asked(self._now_s):
             return None
         return length, candidate.picked
+
+    def _cost_with_model(self, model_id: str, candidate: Candidate) -> Cost | None:
+        cost = self._cost(candidate)
+        if cost is None:
+            return None
+        holds = candidate.holds(model_id, self._now_s)
+        return model_cost(model_id, candidate.endpoint.replica_id, cost[0], holds=holds)
 
     def _drain_queue(self) -> None:
         """Send what waits, first come first served, as long as there is room."""

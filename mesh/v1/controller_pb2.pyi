@@ -172,18 +172,22 @@ class DeploymentStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., failed_starts: _Optional[int] = ..., restarts: _Optional[int] = ..., num_replicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ...) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("replica_id", "state", "pid", "address", "in_state_s")
+    __slots__ = ("replica_id", "state", "pid", "address", "in_state_s", "rank", "message")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IN_STATE_S_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     state: ReplicaState
     pid: int
     address: str
     in_state_s: float
-    def __init__(self, replica_id: _Optional[str] = ..., state: _Optional[_Union[ReplicaState, str]] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., in_state_s: _Optional[float] = ...) -> None: ...
+    rank: int
+    message: str
+    def __init__(self, replica_id: _Optional[str] = ..., state: _Optional[_Union[ReplicaState, str]] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., in_state_s: _Optional[float] = ..., rank: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class AttachRequest(_message.Message):
     __slots__ = ("replica_id", "starting", "ready", "failed", "draining")
@@ -206,12 +210,28 @@ class ReplicaStarting(_message.Message):
     def __init__(self, pid: _Optional[int] = ...) -> None: ...
 
 class ReplicaReady(_message.Message):
-    __slots__ = ("pid", "address")
+    __slots__ = ("pid", "address", "condition")
     PID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     pid: int
     address: str
-    def __init__(self, pid: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
+    condition: ReplicaCondition
+    def __init__(self, pid: _Optional[int] = ..., address: _Optional[str] = ..., condition: _Optional[_Union[ReplicaCondition, _Mapping]] = ...) -> None: ...
+
+class ReplicaCondition(_message.Message):
+    __slots__ = ("user_config_sha256", "refused_sha256", "refusal", "failed_checks", "check_failure")
+    USER_CONFIG_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_SHA256_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    FAILED_CHECKS_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    user_config_sha256: str
+    refused_sha256: str
+    refusal: str
+    failed_checks: int
+    check_failure: str
+    def __init__(self, user_config_sha256: _Optional[str] = ..., refused_sha256: _Optional[str] = ..., refusal: _Optional[str] = ..., failed_checks: _Optional[int] = ..., check_failure: _Optional[str] = ...) -> None: ...
 
 class ReplicaFailed(_message.Message):
     __slots__ = ("message", "traceback")

@@ -21,7 +21,7 @@ METHOD_KIND_GENERATOR: MethodKind
 METHOD_KIND_ASYNC_GENERATOR: MethodKind
 
 class DeploymentConfig(_message.Message):
-    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes")
+    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes", "user_config_json")
     NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     MAX_ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class DeploymentConfig(_message.Message):
     THREADS_FIELD_NUMBER: _ClassVar[int]
     RETRY_ON_DEATH_FIELD_NUMBER: _ClassVar[int]
     MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     num_replicas: int
     max_ongoing_requests: int
     max_queued_requests: int
@@ -46,7 +47,8 @@ class DeploymentConfig(_message.Message):
     threads: int
     retry_on_death: bool
     max_body_bytes: int
-    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ...) -> None: ...
+    user_config_json: str
+    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ..., user_config_json: _Optional[str] = ...) -> None: ...
 
 class Method(_message.Message):
     __slots__ = ("name", "kind", "without_parameters")
@@ -109,15 +111,17 @@ class ApplicationSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentSpec, _Mapping]]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class ReplicaLaunch(_message.Message):
-    __slots__ = ("replica_id", "spec", "blob_directory", "address", "socket_path")
+    __slots__ = ("replica_id", "spec", "blob_directory", "address", "socket_path", "rank")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     BLOB_DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     SOCKET_PATH_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     spec: DeploymentSpec
     blob_directory: str
     address: str
     socket_path: str
-    def __init__(self, replica_id: _Optional[str] = ..., spec: _Optional[_Union[DeploymentSpec, _Mapping]] = ..., blob_directory: _Optional[str] = ..., address: _Optional[str] = ..., socket_path: _Optional[str] = ...) -> None: ...
+    rank: int
+    def __init__(self, replica_id: _Optional[str] = ..., spec: _Optional[_Union[DeploymentSpec, _Mapping]] = ..., blob_directory: _Optional[str] = ..., address: _Optional[str] = ..., socket_path: _Optional[str] = ..., rank: _Optional[int] = ...) -> None: ...

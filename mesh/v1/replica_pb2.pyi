@@ -68,7 +68,7 @@ class CallContext(_message.Message):
     def __init__(self, traceparent: _Optional[str] = ..., chain: _Optional[_Iterable[str]] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("ongoing_elsewhere", "item_ids", "item_payloads", "item_encodings", "item_parts", "reply_ids", "reply_payloads", "reply_encodings", "end_ids", "error_ids", "errors", "rejected_ids", "draining", "credit_ids", "credit_amounts", "segment_news")
+    __slots__ = ("ongoing_elsewhere", "item_ids", "item_payloads", "item_encodings", "item_parts", "reply_ids", "reply_payloads", "reply_encodings", "end_ids", "error_ids", "errors", "rejected_ids", "draining", "credit_ids", "credit_amounts", "segment_news", "models")
     ONGOING_ELSEWHERE_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     ITEM_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class SessionResponse(_message.Message):
     CREDIT_IDS_FIELD_NUMBER: _ClassVar[int]
     CREDIT_AMOUNTS_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_NEWS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     ongoing_elsewhere: int
     item_ids: _containers.RepeatedScalarFieldContainer[int]
     item_payloads: _containers.RepeatedScalarFieldContainer[bytes]
@@ -101,7 +102,14 @@ class SessionResponse(_message.Message):
     credit_ids: _containers.RepeatedScalarFieldContainer[int]
     credit_amounts: _containers.RepeatedScalarFieldContainer[int]
     segment_news: _payload_pb2.SegmentNews
-    def __init__(self, ongoing_elsewhere: _Optional[int] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., reply_ids: _Optional[_Iterable[int]] = ..., reply_payloads: _Optional[_Iterable[bytes]] = ..., reply_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., end_ids: _Optional[_Iterable[int]] = ..., error_ids: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[_Union[_payload_pb2.ErrorDetail, _Mapping]]] = ..., rejected_ids: _Optional[_Iterable[int]] = ..., draining: _Optional[bool] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ...) -> None: ...
+    models: ModelSet
+    def __init__(self, ongoing_elsewhere: _Optional[int] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., reply_ids: _Optional[_Iterable[int]] = ..., reply_payloads: _Optional[_Iterable[bytes]] = ..., reply_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., end_ids: _Optional[_Iterable[int]] = ..., error_ids: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[_Union[_payload_pb2.ErrorDetail, _Mapping]]] = ..., rejected_ids: _Optional[_Iterable[int]] = ..., draining: _Optional[bool] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ..., models: _Optional[_Union[ModelSet, _Mapping]] = ...) -> None: ...
+
+class ModelSet(_message.Message):
+    __slots__ = ("model_ids",)
+    MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
+    model_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DrainRequest(_message.Message):
     __slots__ = ("timeout_s",)

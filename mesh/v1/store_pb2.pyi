@@ -60,7 +60,7 @@ class StoredRevision(_message.Message):
     def __init__(self, key: _Optional[str] = ..., spec: _Optional[_Union[_deployment_pb2.DeploymentSpec, _Mapping]] = ..., established: _Optional[bool] = ..., gave_up: _Optional[bool] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class StoredReplica(_message.Message):
-    __slots__ = ("replica_id", "application", "deployment", "revision", "ready", "draining", "grace_s", "gpus")
+    __slots__ = ("replica_id", "application", "deployment", "revision", "ready", "draining", "grace_s", "gpus", "rank")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     APPLICATION_FIELD_NUMBER: _ClassVar[int]
     DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class StoredReplica(_message.Message):
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     GRACE_S_FIELD_NUMBER: _ClassVar[int]
     GPUS_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     application: str
     deployment: str
@@ -77,4 +78,5 @@ class StoredReplica(_message.Message):
     draining: bool
     grace_s: float
     gpus: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, replica_id: _Optional[str] = ..., application: _Optional[str] = ..., deployment: _Optional[str] = ..., revision: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., grace_s: _Optional[float] = ..., gpus: _Optional[_Iterable[str]] = ...) -> None: ...
+    rank: int
+    def __init__(self, replica_id: _Optional[str] = ..., application: _Optional[str] = ..., deployment: _Optional[str] = ..., revision: _Optional[str] = ..., ready: _Optional[bool] = ..., draining: _Optional[bool] = ..., grace_s: _Optional[float] = ..., gpus: _Optional[_Iterable[str]] = ..., rank: _Optional[int] = ...) -> None: ...

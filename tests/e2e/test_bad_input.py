@@ -268,7 +268,8 @@ def test_unknown_method_at_bind() -> None:
         pytest.param({"request_timeout_s": -1}, ValueError, "request_timeout_s.*-1", id="a negative time"),
         pytest.param({"name": "a b"}, ValueError, "'a b'", id="a name with a blank"),
         pytest.param({"route_prefix": "x"}, ValueError, "'x'", id="a prefix without its slash"),
-        pytest.param({"user_config": {}}, NotImplementedError, "user_config", id="an option of a later version"),
+        pytest.param({"autoscaling_config": {}}, NotImplementedError, "autoscaling", id="an option of a later version"),
+        pytest.param({"user_config": {}}, ValueError, "reconfigure", id="a user_config that nothing takes"),
     ],
 )
 def test_wrong_option(options: dict[str, Any], error: type[Exception], says: str) -> None:

@@ -82,12 +82,6 @@ def test_method_by_option(echo: Handle) -> None:
     assert echo.options(method_name="use").remote(3, times=5).result() == 15
 
 
-@pytest.mark.feature("45")
-def test_options_of_later_versions_are_refused(echo: Handle) -> None:
-    with pytest.raises(errors.NotSupportedYet, match="not supported yet"):
-        echo.options(multiplexed_model_id="m")
-
-
 @pytest.mark.feature("46")
 async def test_first_await_gives_a_routed_ref_and_the_second_the_result(gate: Handle, key: str) -> None:
     ref = await gate.wait.remote(key)

@@ -36,6 +36,7 @@ EVERY_SETTING = DeploymentConfig(
     threads=4,
     retry_on_death=True,
     max_body_bytes=2**40,
+    user_config_json='{"a": 1}',
 )
 
 

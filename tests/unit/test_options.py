@@ -21,7 +21,8 @@ def config_after(**options: Any) -> DeploymentConfig:
 
 
 def test_every_setting_is_an_option() -> None:
-    assert {field.name for field in dataclasses.fields(DeploymentConfig)} <= set(DeploymentOptions.__annotations__)
+    settings = {field.name.removesuffix("_json") for field in dataclasses.fields(DeploymentConfig)}
+    assert settings <= set(DeploymentOptions.__annotations__)
 
 
 def test_no_option_changes_nothing() -> None:
@@ -75,7 +76,6 @@ def test_an_old_and_a_new_name_that_contradict_each_other(options: dict[str, Any
 @pytest.mark.parametrize(
     "options",
     [
-        {"user_config": {"threshold": 1}},
         {"autoscaling_config": {"min_replicas": 1}},
         {"ray_actor_options": {"runtime_env": {}}},
     ],
@@ -87,7 +87,13 @@ def test_what_comes_later_is_refused(options: dict[str, Any]) -> None:
 
 
 def test_what_comes_later_may_be_none() -> None:
-    assert changed_fields({"user_config": None, "autoscaling_config": None, "ray_actor_options": None}, DEFAULT) == {}
+    assert changed_fields({"autoscaling_config": None, "ray_actor_options": None}, DEFAULT) == {}
+
+
+def test_a_user_config_travels_as_json_and_none_takes_it_away() -> None:
+    configured = changed_fields({"user_config": {"threshold": 1}}, DEFAULT)["config"]
+    assert configured == DeploymentConfig(user_config_json='{"threshold": 1}')
+    assert changed_fields({"user_config": None}, configured) == {"config": DEFAULT}
 
 
 @pytest.mark.feature("13")

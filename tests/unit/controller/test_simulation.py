@@ -216,14 +216,18 @@ class World:
         assert not revision.gave_up, "what was given up is not tried again"
 
     def check(self, before: MeshState) -> None:
-        filled: dict[tuple[str, str, str], int] = {}
+        taken: set[tuple[str, str, str, int]] = set()
         for replica in self.state.replicas.values():
             if replica.live:
-                key = (replica.application, replica.deployment, replica.revision)
-                filled[key] = filled.get(key, 0) + 1
+                place = (replica.application, replica.deployment, replica.revision, replica.rank)
+                assert place not in taken, "one launch for one place"
+                taken.add(place)
                 revision = self.state.revision_of(replica)
                 assert revision is not None
-                assert filled[key] <= revision.spec.config.num_replicas, "one launch for one place"
+                over = replica.rank >= revision.spec.config.num_replicas
+                assert not over or replica.state is ReplicaState.RUNNING, (
+                    "too many only while one stands in for another"
+                )
         if self.state != before:
             self.check_endpoints(before)
 
@@ -267,6 +271,6 @@ def test_the_world_becomes_what_is_wished_for_once_the_faults_have_ended(seed: i
         assert {deployment.name for deployment in shown[name].deployments} == {d.name for d in spec.deployments}
         for deployment in shown[name].deployments:
             assert {replica.state for replica in deployment.replicas} == {pb.REPLICA_STATE_RUNNING}
-            assert len(deployment.replicas) == deployment.num_replicas
+            assert sorted(replica.rank for replica in deployment.replicas) == list(range(deployment.num_replicas))
     known = {replica_id: replica.pid for replica_id, replica in world.state.replicas.items()}
     assert known == {process.replica_id: process.pid for process in world.processes.values()}

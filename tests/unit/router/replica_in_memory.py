@@ -26,6 +26,7 @@ class Asked(NamedTuple):
     call_id: int
     body: bytes
     timeout_ms: int
+    model_id: str = ""
 
 
 class ReplicaInMemory:
@@ -76,7 +77,7 @@ class ReplicaInMemory:
             self.rejections += 1
             self._end.reject(call_id)
             return None
-        self.asked.append(Asked(call_id, body, timeout_ms))
+        self.asked.append(Asked(call_id, body, timeout_ms, CallContext.FromString(context).model_id))
         self.working.add(call_id)
         return _Taken(self, call_id)
 
@@ -110,6 +111,11 @@ class ReplicaInMemory:
     def tell_room(self) -> None:
         """Send the empty batch that a replica owes to those whom it has rejected."""
         self._end.owes_batch = True
+        self._flush()
+
+    def tell_models(self, *model_ids: str) -> None:
+        """Say which models it holds."""
+        self._end.models = model_ids
         self._flush()
 
     def drain(self) -> None:
@@ -247,10 +253,19 @@ class Asking:
         parent: RequestContext | None = None,
         retry_on_death: bool | None = None,
         timeout_s: float | None = None,
+        model_id: str = "",
     ) -> Asker:
         """Make a call."""
         asker = Asker()
-        call = Call(self.router, method, asker, parent, retry_on_death=retry_on_death, timeout_s=timeout_s)
+        call = Call(
+            self.router,
+            method,
+            asker,
+            parent,
+            retry_on_death=retry_on_death,
+            timeout_s=timeout_s,
+            model_id=model_id,
+        )
         call.payload = Payload(PICKLE, body)
         self.router.submit(call)
         return asker
