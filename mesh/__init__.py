@@ -13,8 +13,6 @@ _os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 if TYPE_CHECKING:
     from mesh.api import (
-        GRPCOptions,
-        HTTPOptions,
         delete,
         get,
         get_deployment,
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
         ConfigError,
         DeadlineExceeded,
         DeployFailed,
+        DeployInProgress,
         DeploymentNotFound,
         MeshError,
         MeshUnavailable,
@@ -45,19 +44,22 @@ if TYPE_CHECKING:
         UserCodeError,
     )
     from mesh.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator, Ref
+    from mesh.listen_options import GRPCOptions, HTTPOptions
     from mesh.multiplexing import get_multiplexed_model_id, multiplexed
 
 _HOMES = {
-    "mesh.api": ("GRPCOptions HTTPOptions delete get get_deployment list_deployments run shutdown start status"),
+    "mesh.api": "delete get get_deployment list_deployments run shutdown start status",
     "mesh.asgi": "ingress",
     "mesh.batching": "batch",
     "mesh.context": "ReplicaContext get_replica_context",
     "mesh.deployments": "Deployment deployment",
     "mesh.errors": (
-        "ConfigError DeadlineExceeded DeployFailed DeploymentNotFound MeshError MeshUnavailable MethodNotFound "
-        "NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected UserCodeError"
+        "ConfigError DeadlineExceeded DeployFailed DeployInProgress DeploymentNotFound MeshError MeshUnavailable "
+        "MethodNotFound NotSupportedYet PayloadError PayloadTooLarge ReplicaDied RequestCancelled RequestRejected "
+        "UserCodeError"
     ),
     "mesh.handle": "DeploymentHandle DeploymentResponse DeploymentResponseGenerator Ref",
+    "mesh.listen_options": "GRPCOptions HTTPOptions",
     "mesh.multiplexing": "get_multiplexed_model_id multiplexed",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -66,6 +68,7 @@ __all__ = [
     "ConfigError",
     "DeadlineExceeded",
     "DeployFailed",
+    "DeployInProgress",
     "Deployment",
     "DeploymentHandle",
     "DeploymentNotFound",

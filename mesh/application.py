@@ -11,7 +11,7 @@ from mesh.config import Application, Runtime
 from mesh.dag.build import build
 from mesh.dag.execute import Plan
 from mesh.dag.nodes import DeploymentNode
-from mesh.drivers import GraphHandle
+from mesh.graph_handle import GraphHandle
 from mesh.handle import DeploymentHandle
 from mesh.target import encode_target
 

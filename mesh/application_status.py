@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from mesh.engine.places import LivingMesh
 from mesh.v1 import controller_pb2 as pb
 
 
@@ -72,7 +73,8 @@ class ApplicationStatus:
 class MeshStatus:
     """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it.
 
-    ``grpc_address`` is where the door listens, as "host:port"; empty without one.
+    ``grpc_address`` is where the door listens, as "host:port"; empty without one. A detached mesh has a ``name``;
+    its ``owner_pid`` is of the process that started it, which may have ended.
     """
 
     url: str
@@ -81,6 +83,20 @@ class MeshStatus:
     run_directory: str
     applications: tuple[ApplicationStatus, ...]
     grpc_address: str = ""
+    name: str = ""
+
+    @classmethod
+    def of(cls, mesh: LivingMesh, status: pb.Status) -> MeshStatus:
+        """What a mesh has published about itself, with what its controller says."""
+        return cls(
+            url=f"{mesh.url}/" if mesh.url else "",
+            grpc_address=f"{mesh.grpc_host}:{mesh.grpc_port}" if mesh.grpc_port else "",
+            owner_pid=mesh.pid,
+            engine_pid=mesh.engine_pid,
+            run_directory=mesh.run_directory,
+            name=mesh.name,
+            applications=tuple(ApplicationStatus.from_proto(application) for application in status.applications),
+        )
 
 
 def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
-from mesh.config import Application
+from mesh.config import Application, ApplicationSpec
 from mesh.errors import ConfigError, DeploymentNotFound, MeshError, MeshUnavailable, PayloadTooLarge
 from mesh.token import metadata
 from mesh.v1 import controller_pb2 as pb
@@ -92,6 +92,26 @@ class ControllerClient:
         """Takes the application away; raises :class:`DeploymentNotFound` when there is none of that name."""
         response: pb.DeleteResponse = await self._answer(self._stub.Delete, pb.DeleteRequest(application=name))
         return response.revision
+
+    async def scale(self, application: str, deployment: str, num_replicas: int) -> int:
+        """Wishes for that many replicas; raises :class:`DeploymentNotFound` for a deployment that is not there."""
+        request = pb.ScaleRequest(application=application, deployment=deployment, num_replicas=num_replicas)
+        response: pb.ScaleResponse = await self._answer(self._stub.Scale, request)
+        return response.revision
+
+    async def applications(self) -> tuple[ApplicationSpec, ...]:
+        """What is wished for, those being deleted left out."""
+        response: pb.GetApplicationsResponse = await self._answer(
+            self._stub.GetApplications, pb.GetApplicationsRequest()
+        )
+        return tuple(ApplicationSpec.from_proto(application) for application in response.applications)
+
+    async def blobs(self, names: Collection[str]) -> dict[str, bytes]:
+        """The blobs of those names, as far as the mesh still has them."""
+        if not names:
+            return {}
+        response: pb.GetBlobsResponse = await self._answer(self._stub.GetBlobs, pb.GetBlobsRequest(sha256=names))
+        return {blob.sha256: blob.content for blob in response.blobs}
 
     async def status(self) -> pb.Status:
         """What is wished for and what is there."""

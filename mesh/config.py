@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -148,7 +148,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSpec:
-    """Everything a replica is made from. Either ``import_path`` or ``target_blob`` is set."""
+    """Everything a replica is made from. Either ``import_path`` or ``target_blob`` is set.
+
+    A ``renewal`` that is not empty makes it another revision although its code is the same: new replicas are wanted.
+    """
 
     application: str
     name: str
@@ -160,6 +163,7 @@ class DeploymentSpec:
     init_blob: str = ""
     methods: tuple[Method, ...] = ()
     config: DeploymentConfig = field(default_factory=DeploymentConfig)
+    renewal: str = ""
 
     def __post_init__(self) -> None:
         check_name("application", self.application)
@@ -188,6 +192,7 @@ class DeploymentSpec:
             methods=[method.to_proto() for method in self.methods],
             config=self.config.to_proto(),
             runtime=self.runtime.to_proto(),
+            renewal=self.renewal,
         )
 
     @classmethod
@@ -203,6 +208,7 @@ class DeploymentSpec:
             init_blob=message.init_blob,
             methods=tuple(Method.from_proto(method) for method in message.methods),
             config=DeploymentConfig.from_proto(message.config),
+            renewal=message.renewal,
         )
 
 
@@ -210,13 +216,15 @@ class DeploymentSpec:
 class ApplicationSpec:
     """A set of deployments that were run together; ``driver`` names the one that answers.
 
-    ``route_prefix`` is its place in HTTP; None = none.
+    ``route_prefix`` is its place in HTTP; None = none. ``origin`` is how it is found again, as the JSON object
+    ``{"import_path": "module:node", "args": {...}}``; empty for what a script made.
     """
 
     name: str
     driver: str
     deployments: tuple[DeploymentSpec, ...]
     route_prefix: str | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         check_name("application", self.name)
@@ -240,6 +248,7 @@ class ApplicationSpec:
             driver=self.driver,
             deployments=[deployment.to_proto() for deployment in self.deployments],
             route_prefix=self.route_prefix,
+            origin=self.origin,
         )
 
     @classmethod
@@ -249,7 +258,17 @@ class ApplicationSpec:
             driver=message.driver,
             deployments=tuple(DeploymentSpec.from_proto(deployment) for deployment in message.deployments),
             route_prefix=message.route_prefix if message.HasField("route_prefix") else None,
+            origin=message.origin,
         )
+
+    def blob_names(self) -> set[str]:
+        """The SHA-256 of each blob that it names."""
+        return {blob for deployment in self.deployments for blob in deployment.blob_names()}
+
+    def with_deployment(self, changed: DeploymentSpec) -> ApplicationSpec:
+        """The same application with ``changed`` in the place of its deployment of that name."""
+        deployments = tuple(changed if one.name == changed.name else one for one in self.deployments)
+        return replace(self, deployments=deployments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Connection:
         self._lock = threading.Lock()
         self._watches: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._busy: set[Router] = set()  # with calls under way
         self._is_ticking = False  # the timer is the short one
         self._next_idle_look_s = 0.0
         self._closing: asyncio.Task[None] | None = None
@@ -113,8 +114,9 @@ class Connection:
             raise RuntimeError("this waits for the loop that it runs on: use the awaitable form")
         return self.loop_thread.run(coroutine, timeout_s)
 
-    def _keep_time(self) -> None:
-        """A call is under way: deadlines have to be looked at soon."""
+    def _keep_time(self, router: Router) -> None:
+        """A call of that router is under way: deadlines have to be looked at soon."""
+        self._busy.add(router)
         if not self._is_ticking:
             self._is_ticking = True
             self._set_timer(TICK_S)
@@ -126,15 +128,17 @@ class Connection:
 
     def _tick(self) -> None:
         now_s = monotonic()
-        routers = list(self._routers.values())
-        self._is_ticking = any([router.tick(now_s) for router in routers])  # noqa: C419 - every one has its tick
+        for router in list(self._busy):
+            if not router.tick(now_s):
+                self._busy.discard(router)
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
             if not self._is_there():
                 self._closing = self.loop.create_task(self.close())  # what waits would wait in vain
                 return
-            for router in routers:
+            for router in list(self._routers.values()):
                 router.close_idle(now_s, IDLE_SESSION_S)
+        self._is_ticking = bool(self._busy)
         self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
 
     def _is_there(self) -> bool:
@@ -251,6 +255,13 @@ def disconnect(connection: Connection) -> None:
     if connection.loop_thread is not None:
         connection.run(connection.close(), 5)
         connection.loop_thread.stop()
+
+
+def disconnect_from(run_directory: str) -> None:
+    """Close the connection to a mesh, if this process has one."""
+    connection = _connections.get(run_directory)
+    if connection is not None:
+        disconnect(connection)
 
 
 _lock = threading.RLock()

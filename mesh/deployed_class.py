@@ -6,11 +6,12 @@ such a class the metaclass below, so that what a :class:`mesh.deployments.Deploy
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from mesh.config import DeploymentConfig
 from mesh.dag.nodes import ClassNode
 from mesh.deployments import Deployment
+from mesh.handle import DeploymentHandle
 from mesh.options import DeploymentOptions
 
 C = TypeVar("C")
@@ -24,6 +25,7 @@ class DeployedClass(type):
     config: DeploymentConfig
     route_prefix: str | None
     num_replicas: int
+    url: str | None
 
     @property
     def target(cls: type[C]) -> type[C]:
@@ -38,6 +40,14 @@ class DeployedClass(type):
         """See :meth:`mesh.deployments.Deployment.bind`."""
         raise NotImplementedError
 
-    def deploy(cls, *args: Any, **kwargs: Any) -> NoReturn:
+    def deploy(cls, *args: Any, **kwargs: Any) -> None:
         """See :meth:`mesh.deployments.Deployment.deploy`."""
+        raise NotImplementedError
+
+    def delete(cls) -> None:
+        """See :meth:`mesh.deployments.Deployment.delete`."""
+        raise NotImplementedError
+
+    def get_handle(cls: type[C]) -> DeploymentHandle[C]:
+        """See :meth:`mesh.deployments.Deployment.get_handle`."""
         raise NotImplementedError

@@ -6,28 +6,45 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NoReturn, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, Unpack, overload
 
-from mesh.config import DeploymentConfig, Method, RoutePrefix, check_name, check_route_prefix
+from mesh.config import (
+    ApplicationSpec,
+    DeploymentConfig,
+    DeploymentSpec,
+    Method,
+    RoutePrefix,
+    check_name,
+    check_route_prefix,
+)
 from mesh.dag.nodes import ClassNode, FunctionNode
-from mesh.errors import ConfigError, NotSupportedYet
+from mesh.errors import ConfigError
 from mesh.options import DeploymentOptions, changed_fields
+from mesh.stored import StoredDeployment
 from mesh.target import methods_of
 from mesh.type_variables import D
 from mesh.user_config import decode_user_config
 
+if TYPE_CHECKING:
+    from mesh.handle import DeploymentHandle
+    from mesh.used_mesh import UsedMesh
+
 C = TypeVar("C")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Deployment(Generic[D]):
     """A class or a function, its name and its settings. Made by :func:`deployment`, never changed.
 
     ``init_args`` and ``init_kwargs`` are what the constructor gets when ``bind`` is given nothing. ``own_route_prefix``
-    is the route prefix that was set, if one was.
+    is the route prefix that was set, if one was. One that was found in a mesh has ``stored`` instead of ``code``: the
+    class or function is loaded when it is asked for, and deploying again needs it only for new arguments.
+
+    Two are equal when their names, versions, settings and route prefixes are. (Of code that was pickled nobody can
+    tell whether it is the same, and arguments need not be comparable.)
     """
 
-    target: D
+    code: D | None
     name: str
     version: str | None = None
     config: DeploymentConfig = field(default_factory=DeploymentConfig)
@@ -35,6 +52,7 @@ class Deployment(Generic[D]):
     init_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
     own_route_prefix: str | RoutePrefix | None = RoutePrefix.UNSET
     methods: tuple[Method, ...] = ()
+    stored: StoredDeployment | None = None
 
     def __post_init__(self) -> None:
         check_name("deployment", self.name)
@@ -42,12 +60,27 @@ class Deployment(Generic[D]):
             raise ConfigError(f"version must be None or a string that is not empty, not {self.version!r}")
         if not isinstance(self.own_route_prefix, RoutePrefix):
             check_route_prefix(self.own_route_prefix)
-        if (self.init_args or self.init_kwargs) and not isinstance(self.target, type):
+        if (self.init_args or self.init_kwargs) and self.code is not None and not isinstance(self.code, type):
             raise ConfigError(f"{self.name} is a function: no constructor takes its init_args and init_kwargs")
-        if self.config.user_config_json and not callable(getattr(self.target, "reconfigure", None)):
+        if self.config.user_config_json and all(method.name != "reconfigure" for method in self.methods):
             raise ConfigError(
                 f"{self.name} has a user_config and no method that takes it: give it a reconfigure(self, user_config)"
             )
+
+    @property
+    def target(self) -> D:
+        """The class or function. Raises :class:`ConfigError` when a stored one cannot be loaded in this process."""
+        if self.code is not None:
+            return self.code
+        assert self.stored is not None, "a deployment has its code or is stored"
+        loaded: Any = self.stored.load_target()
+        return loaded  # type: ignore[no-any-return] # what was stored was a D
+
+    @property
+    def application_name(self) -> str:
+        """The application that :meth:`deploy` makes or changes: of its name, or the one where it was found."""
+        stored = self.stored
+        return stored.application.name if stored and stored.spec.name == self.name else self.name
 
     @property
     def route_prefix(self) -> str | None:
@@ -89,12 +122,68 @@ class Deployment(Generic[D]):
         if not isinstance(self.target, type):
             return FunctionNode(self, args, kwargs)
         if not args and not kwargs:
+            if self.stored and not self.init_args and not self.init_kwargs:
+                args, kwargs = self.stored.load_arguments()
+                return ClassNode(self, args, kwargs)
             return ClassNode(self, self.init_args, dict(self.init_kwargs))
         return ClassNode(self, args, kwargs)
 
-    def deploy(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not in this version."""
-        raise NotSupportedYet(f"{self.name}.deploy(...) is not supported yet: use mesh.run({self.name}.bind(...))")
+    def deploy(self, *args: Any, **kwargs: Any) -> None:
+        """Serve it, built with these arguments, as an application of its name; returns when all its replicas run.
+
+        Without arguments those of ``init_args`` and ``init_kwargs`` count, or those that it was deployed with before,
+        for one that :func:`mesh.get_deployment` found. Deployed again, the new replicas come up before the old ones
+        go; with a ``version``, equal code and equal arguments only the settings change and the replicas stay. Starts
+        a mesh where this process has none.
+
+        Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start, and
+        :class:`mesh.errors.DeployInProgress` while somebody else deploys the same application.
+        """
+        from mesh import meshes
+
+        with meshes.starting() as start:
+            from mesh.deploying import deploy_alone
+
+            deploy_alone(self, args, kwargs, start)
+
+    def delete(self) -> None:
+        """Take it away, and wait until its replicas have ended what they had begun.
+
+        Raises :class:`mesh.errors.DeploymentNotFound` when it is not deployed, :class:`ConfigError` when it is one of
+        several deployments of an application, which is deleted as a whole: :func:`mesh.delete`.
+        """
+        from mesh import deploying, meshes
+
+        mesh = meshes.to_ask()
+        mesh.check_may_deploy()
+        application, name = deploying.locate(mesh, self)
+        if others := [one.name for one in application.deployments if one.name != name]:
+            raise ConfigError(
+                f"{name!r} is part of application {application.name!r}, with {', '.join(others)}: "
+                f"mesh.delete({application.name!r}) takes all of it away"
+            )
+        deploying.delete(mesh, application.name)
+
+    @overload
+    def get_handle(self: Deployment[type[C]]) -> DeploymentHandle[C]: ...  # type: ignore[overload-overlap] # classes first
+    @overload
+    def get_handle(self) -> DeploymentHandle[D]: ...
+    def get_handle(self) -> DeploymentHandle[Any]:
+        """A handle that calls it; raises :class:`mesh.errors.DeploymentNotFound` when it is not deployed."""
+        from mesh import deploying, meshes
+        from mesh.handle import DeploymentHandle
+
+        mesh = meshes.to_ask()
+        application, name = deploying.locate(mesh, self)
+        return DeploymentHandle(application.name, name, run_directory=mesh.living.run_directory)
+
+    @property
+    def url(self) -> str | None:
+        """Where it answers HTTP once it is deployed by itself; None when it has no route or the mesh no HTTP."""
+        from mesh import meshes
+
+        living = meshes.to_ask().living
+        return f"{living.url}{self.route_prefix}" if living.url and self.route_prefix else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
@@ -106,6 +195,18 @@ class Deployment(Generic[D]):
         raise TypeError(
             f"{self.name} is a deployment: derive from {self.name}.target, or decorate only what is derived"
         )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Deployment):
+            return NotImplemented
+        return self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.name, self.version, self.config, self.route_prefix
 
     def __repr__(self) -> str:
         return f"Deployment(name={self.name},version={self.version},route_prefix={self.route_prefix})"
@@ -141,9 +242,24 @@ def deployment(
     return lambda target: _decorate(target, changes)
 
 
+def stored_deployment(mesh: UsedMesh, application: ApplicationSpec, spec: DeploymentSpec) -> Deployment[Any]:
+    """A deployment as it is found in a mesh."""
+    blobs = mesh.ask(mesh.connection.client.blobs(set(spec.blob_names())))
+    route_prefix = application.route_prefix if spec.name == application.driver else None
+    return Deployment(
+        code=None,
+        name=spec.name,
+        version=spec.version or None,
+        config=spec.config,
+        own_route_prefix=RoutePrefix.UNSET if route_prefix == f"/{spec.name}" else route_prefix,
+        methods=spec.methods,
+        stored=StoredDeployment(application, spec, blobs),
+    )
+
+
 def _decorate(target: Any, changes: Mapping[str, Any]) -> Deployment[Any]:
     if isinstance(target, Deployment):
         raise ConfigError(f"{target!r} is a deployment already: use its options(...) to make another one")
     if not isinstance(target, type) and not inspect.isroutine(getattr(target, "__mesh_batched__", target)):
         raise TypeError(f"@deployment goes on a class or a function, not on {target!r}; options are given by keyword")
-    return Deployment(**{"target": target, "name": target.__name__, "methods": methods_of(target), **changes})
+    return Deployment(**{"code": target, "name": target.__name__, "methods": methods_of(target), **changes})

@@ -132,6 +132,13 @@ class DeployFailed(MeshError, RuntimeError):
     grpc_code = "FAILED_PRECONDITION"
 
 
+class DeployInProgress(MeshError, RuntimeError):
+    """Somebody else is deploying that application at this moment; nothing was changed."""
+
+    grpc_code = "ABORTED"
+    http_status = 409
+
+
 class MeshUnavailable(MeshError, ConnectionError):
     """There is no mesh to talk to, it belongs to somebody else, or it has ended."""
 

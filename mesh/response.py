@@ -18,7 +18,7 @@ from mesh.segments.copying import keep_aside
 from mesh.type_variables import R_co
 from mesh.waiting import wait_on_loop
 
-ATTACHABLES = (Attachable, HTTPConnection)
+ATTACHABLES: tuple[type, ...] = (Attachable, HTTPConnection)
 """What travels beside the pickle of arguments and results."""
 
 

@@ -14,17 +14,24 @@ FIRST_PROGRESS_S = 3.0
 """After this long without an end, and again each time it has passed, one line says what is still starting."""
 
 Show = Callable[[str], object]
+OnProgress = Callable[[ApplicationStatus], object]
 
 
-async def wait_running(client: ControllerClient, name: str, revision: int, show: Show) -> ApplicationStatus:
+async def wait_running(
+    client: ControllerClient, name: str, revision: int, show: Show, on_progress: OnProgress | None = None
+) -> ApplicationStatus:
     """Wait until the application ``name``, as stored at ``revision``, runs; ``show`` takes lines for people.
+
+    ``on_progress`` gets every status of it, and then no line says what is still starting.
 
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when it does not come up.
     """
     shown: dict[str, int] = {}
-    async for application in _statuses(client, name, revision, show):
+    async for application in _statuses(client, name, revision, _no_line if on_progress else show):
         if application is None:
             raise DeployFailed(f"application {name!r} was deleted while it was being deployed")
+        if on_progress is not None:
+            on_progress(application)
         if application.phase is Phase.RUNNING:
             return application
         if application.phase is Phase.DEPLOY_FAILED:
@@ -35,6 +42,10 @@ async def wait_running(client: ControllerClient, name: str, revision: int, show:
                 reason = deployment.message.partition("\n")[0]  # the replica has printed its traceback itself
                 show(f"{deployment.name} did not start (try {deployment.failed_starts}): {reason}")
     raise DeployFailed(f"the mesh ended while {name!r} was being deployed")
+
+
+def _no_line(line: str) -> None:
+    """Somebody shows the progress in a better way."""
 
 
 async def wait_deleted(client: ControllerClient, name: str, revision: int, show: Show) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import cloudpickle
-from starlette.datastructures import State
 
 from mesh.errors import PayloadError
 
@@ -28,10 +28,15 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # untyped
     """cloudpickle, with what applications hold that it cannot do: locks, which arrive free, and Starlette's State."""
 
     def reducer_override(self, value: Any) -> Any:
-        if type(value) is State:
-            return State, (), {"_state": value._state}
+        if _is_state(value):
+            return type(value), (), {"_state": value._state}
         make = _LOCKS.get(type(value))
         return super().reducer_override(value) if make is None else (make, ())
+
+
+def _is_state(value: Any) -> bool:
+    starlette = sys.modules.get("starlette.datastructures")  # who has not imported it has none
+    return starlette is not None and type(value) is starlette.State
 
 
 def _dumps(value: Any) -> bytes:
@@ -72,7 +77,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{key!r}]", part) for key, part in value.items())
     elif isinstance(value, list | tuple | set):
         yield from ((f"[{number}]", part) for number, part in enumerate(value))
-    elif isinstance(value, State):
+    elif _is_state(value):
         yield from ((f".{name}", part) for name, part in value._state.items())  # as it is written: app.state.name
     else:
         yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())

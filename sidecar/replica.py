@@ -9,6 +9,7 @@ from time import monotonic
 
 from mesh.config import DeploymentConfig, DeploymentSpec
 from mesh.context import ReplicaContext, Surroundings
+from mesh.deadline import NEVER
 from mesh.loops import crossing_to
 from sidecar.admission import Admission
 from sidecar.condition import Condition
@@ -22,7 +23,7 @@ from sidecar.turns import Turns
 from sidecar.user_code import ConstructionFailed, UserCode
 
 SWEEP_S = 0.02
-"""How often deadlines are looked at while there are any."""
+"""Deadlines are looked at when the next one has passed, but not more often than this."""
 LAST_ANSWERS_S = 5.0
 """How long a replica that drains waits for cancelled calls to end, and for callers to take the last answers."""
 OVERFLOW_THREADS = 16
@@ -48,7 +49,7 @@ class Replica:
         self._sessions: set[ReplicaSession] = set()
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
-        self._next_deadline = float("inf")
+        self._next_deadline = NEVER
         self._lifespan: Lifespan | None = None
         self._fewer = asyncio.Event()
         """There is no call left, or one session less."""
@@ -137,20 +138,25 @@ class Replica:
     def watch_deadline(self, deadline: float) -> None:
         """Some call has this deadline."""
         if deadline < self._next_deadline:
-            self._next_deadline = deadline
-            if self._sweeping is None:
-                self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+            self._sweep_at(deadline)
+
+    def _sweep_at(self, deadline: float) -> None:
+        self._next_deadline = deadline
+        self._sweeping = self.loop.call_later(max(SWEEP_S, deadline - monotonic()), self._sweep)
 
     def _sweep(self) -> None:
         self._sweeping = None
+        self._next_deadline = NEVER
         work = [work for session in self._sessions for work in session.work.values()]
-        if monotonic() >= self._next_deadline:
-            for one in work:
-                if one.is_late:
-                    one.expire()
-            self._next_deadline = min((one.context.deadline for one in work if not one.is_late), default=float("inf"))
-        if self._next_deadline != float("inf"):
-            self._sweeping = self.loop.call_later(SWEEP_S, self._sweep)
+        now_s = monotonic()
+        for one in work:
+            if one.expires_at <= now_s:
+                one.expire()
+        deadline = min((one.expires_at for one in work), default=NEVER)
+        if deadline != NEVER:
+            self._sweep_at(deadline)
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, end what was begun; what is left after ``timeout_s`` seconds is cancelled."""

@@ -41,13 +41,17 @@ def users_traceback(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BoundMethod:
-    """A method of the built object, ready to be called."""
+    """A method of the built object, ready to be called.
+
+    ``wants_request``: it is ``__call__`` and takes exactly one argument that has no default, in HTTP the request.
+    """
 
     function: Callable[..., Any]
     kind: MethodKind
     without_parameters: bool
     takes_websocket: bool = False
     takes_only_websocket: bool = False
+    wants_request: bool = False
 
     @property
     def runs_on_loop(self) -> bool:
@@ -102,11 +106,14 @@ def _bind(built: Any, method: Method) -> BoundMethod:
     is_plain_function = method.name == "__call__" and not hasattr(type(built), "__self__") and inspect.isroutine(built)
     function = built if is_plain_function or hasattr(built, "__mesh_gathered__") else getattr(built, method.name)
     takes = _connections_taken(function) if method.name == "__call__" and method.kind is MethodKind.ASYNC_DEF else set()
+    wants_request = method.name == "__call__" and _required_parameters(function) == 1
     kind = method.kind
     if (gathered := getattr(function, "__mesh_gathered__", None)) is not None:
         # Calls of a batched method are gathered on the loop, also those of a `def`, whose batch then has the turn.
         function, kind = gathered(), MethodKind.ASYNC_GENERATOR if kind.yields else MethodKind.ASYNC_DEF
-    return BoundMethod(function, kind, method.without_parameters, WebSocket in takes, takes == {WebSocket})
+    return BoundMethod(
+        function, kind, method.without_parameters, WebSocket in takes, takes == {WebSocket}, wants_request
+    )
 
 
 def _connections_taken(function: Callable[..., Any]) -> set[type]:
@@ -118,6 +125,19 @@ def _connections_taken(function: Callable[..., Any]) -> set[type]:
         return set()
     kinds = [k for k in get_args(annotation) or (annotation,) if isinstance(k, type) and issubclass(k, HTTPConnection)]
     return {taken for taken in (Request, WebSocket) if any(issubclass(taken, kind) for kind in kinds)}
+
+
+def _required_parameters(function: Callable[..., Any]) -> int | None:
+    """How many arguments a call by position has to give; None when nobody can tell, or when names are asked for."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    required = [one for one in parameters if one.default is one.empty and one.kind not in _ANY_NUMBER]
+    return None if any(one.kind is one.KEYWORD_ONLY for one in required) else len(required)
+
+
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def enter_runtime(runtime: Runtime) -> None:

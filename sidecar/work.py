@@ -12,7 +12,6 @@ from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
-from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from mesh import errors
 from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
-from mesh.http import decode_request
+from mesh.http import decode_request, empty_request
 from mesh.passed_stream import arriving
 from mesh.payload import (
     DOOR_CALL,
@@ -176,6 +175,8 @@ class Work:
         payload = self._payload
         self._payload = Payload(payload.encoding, b"")  # the method may let go of the memory of its arguments
         args, kwargs = decode(payload)
+        if self.method.wants_request and not (args or kwargs):
+            return (empty_request(),), {}
         return args, kwargs
 
     async def _answer(self, result: Any) -> None:
@@ -298,6 +299,6 @@ class Work:
             self._writable.set()
 
     @property
-    def is_late(self) -> bool:
-        """Past its deadline and not told so yet."""
-        return not self._is_cancelled and self.context.deadline <= monotonic()
+    def expires_at(self) -> float:
+        """The moment to call :meth:`expire`; never for what was cancelled before."""
+        return NEVER if self._is_cancelled else self.context.deadline

@@ -15,7 +15,17 @@ from mesh.cli.interrupt import interrupt_ends_process
 
 COMMANDS = {
     "run": ("mesh.cli.run", "Deploy a node and stay until Ctrl-C."),
+    "start": ("mesh.cli.start", "Start a mesh that stays until it is shut down."),
+    "deploy": ("mesh.cli.deploy", "Deploy to a mesh that runs already."),
     "status": ("mesh.cli.status", "Show applications, deployments and replicas."),
+    "list": ("mesh.cli.list", "List the deployments, a line each."),
+    "scale": ("mesh.cli.scale", "Change the number of replicas of a deployment."),
+    "logs": ("mesh.cli.logs", "Show what replicas have printed."),
+    "delete": ("mesh.cli.delete", "Take an application away."),
+    "shutdown": ("mesh.cli.shutdown", "End a detached mesh."),
+    "config": ("mesh.cli.config", "Print what is deployed as a config file."),
+    "build": ("mesh.cli.build", "Write a config file from code."),
+    "completion": ("mesh.cli.completion", "Print the script for completion in a shell."),
     "graph": ("mesh.cli.graph", "Draw a node and all that it depends on."),
 }
 """Name -> module, which has a function of that name, and the line in ``meshctl --help``."""

@@ -16,7 +16,10 @@ def graph(
     ] = None,
     app_dir: Annotated[Path, typer.Option(help="Folder to import the module from.")] = Path(),
 ) -> None:
-    """Draw a node and everything that it depends on; as text when no --output is given."""
+    """Draw a node and everything that it depends on; as text when no --output is given.
+
+    Example: meshctl graph shop:graph -o graph.svg
+    """
     from mesh.cli.import_path import load_node
     from mesh.dag import plot, to_dot
 

@@ -1,6 +1,7 @@
-"""From ``module:node`` as typed on the command line to the node, or to an error that says what would be right.
+"""From ``module:node`` as people write it to the node, or to an error that says what would be right.
 
-Importing the module runs the user's code; nothing is deployed here.
+Importing the module, and calling the function that builds the node where it is one, runs the user's code; nothing is
+deployed here.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ import difflib
 import importlib
 import os
 import sys
-import traceback
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from mesh.cli.builder import call_builder, is_builder
+from mesh.cli.user_traceback import user_traceback
 from mesh.dag import DeploymentNode, InputNode
-from mesh.errors import ConfigError, NotSupportedYet, UserCodeError
-
-_OUR_FOLDERS = (str(Path(__file__).parents[1]) + os.sep, str(Path(importlib.__file__).parent) + os.sep)
+from mesh.errors import ConfigError, UserCodeError
 
 
-def load_node(import_path: str, app_dir: Path) -> DeploymentNode:
+def load_node(import_path: str, app_dir: Path, args: Mapping[str, Any] | None = None) -> DeploymentNode:
     """The node that ``import_path`` names, as "module:node" or "module.node", with ``app_dir`` importable.
+
+    It may also name a function that builds the node, from ``args`` if it takes some.
 
     ``app_dir`` comes last in ``sys.path``, so that a file in it called like a module of Python's or of ours breaks
     neither; asking for such a file is an error.
@@ -31,7 +35,7 @@ def load_node(import_path: str, app_dir: Path) -> DeploymentNode:
     if directory not in sys.path:
         sys.path.append(directory)
     importlib.invalidate_caches()
-    return _node_in(_import_module(module_name, app_dir), attribute)
+    return _node_in(_import_module(module_name, app_dir), attribute, args or {})
 
 
 def split_import_path(import_path: str) -> tuple[str, str]:
@@ -42,8 +46,8 @@ def split_import_path(import_path: str) -> tuple[str, str]:
     >>> split_import_path("shop.prices.graph")
     ('shop.prices', 'graph')
     """
-    if import_path.endswith((".yaml", ".yml", ".json")):
-        raise NotSupportedYet(f"{import_path!r}: config files are not supported yet; give an import path, module:node")
+    if import_path.endswith((".yaml", ".yml")):
+        raise ConfigError(f"{import_path!r} is a config file; an import path, module:node, is needed here")
     if ":" in import_path:
         module_name, _, attribute = import_path.partition(":")
     else:
@@ -99,31 +103,21 @@ def _raised_at_import(name: str, error: BaseException) -> UserCodeError:
     return UserCodeError(f"importing {name!r} failed:\n\n{text}", remote_traceback=text)
 
 
-def user_traceback(error: BaseException) -> str:
-    """The traceback of ``error`` without the frames of mesh and of the import machinery, its causes included."""
-    root = traceback.TracebackException.from_exception(error)
-    pending = [root]
-    while pending:
-        one = pending.pop()
-        one.stack = traceback.StackSummary.from_list([frame for frame in one.stack if not _is_ours(frame.filename)])
-        pending.extend(cause for cause in (one.__cause__, one.__context__) if cause is not None)
-    return "".join(root.format()).rstrip()
-
-
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(("<frozen importlib", *_OUR_FOLDERS))
-
-
-def _node_in(module: ModuleType, attribute: str) -> DeploymentNode:
+def _node_in(module: ModuleType, attribute: str, args: Mapping[str, Any]) -> DeploymentNode:
     value: object = module
     for part in attribute.split("."):
         try:
             value = getattr(value, part)
         except AttributeError:
             raise ConfigError(_no_such_attribute(module, attribute)) from None
+    import_path = f"{module.__name__}:{attribute}"
+    if is_builder(value):
+        return call_builder(value, import_path, args)
+    if args:
+        raise ConfigError(f"{import_path} takes no arguments ({', '.join(args)}): it is no function that builds a node")
     if isinstance(value, DeploymentNode):
         return value
-    raise ConfigError(f"{module.__name__}:{attribute} is not a node: {_what_it_is(value, attribute)}")
+    raise ConfigError(f"{import_path} is not a node: {_what_it_is(value, attribute)}")
 
 
 def _no_such_attribute(module: ModuleType, attribute: str) -> str:
@@ -145,6 +139,6 @@ def _what_it_is(value: object, attribute: str) -> str:
     if isinstance(value, type) or callable(value):
         return (
             f"it is {'a class' if isinstance(value, type) else 'a callable'} without @mesh.deployment; "
-            "decorate it and bind it (functions that build a node are not supported yet)"
+            "decorate it and bind it (a function that builds a node takes nothing, a dict or a pydantic model)"
         )
     return f"it is a value of type {type(value).__name__}; a node is what .bind(...) returns"

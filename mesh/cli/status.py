@@ -9,18 +9,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mesh.cli.mesh_option import MeshOption, choose
+from mesh.cli.tables import Row, ago
+
 if TYPE_CHECKING:
-    from mesh.application_status import ApplicationStatus, DeploymentStatus, MeshStatus
+    from mesh.application_status import MeshStatus
+
+
+COLUMNS = ("APPLICATION", "DEPLOYMENT", "REPLICA", "STATE", "PID", "SINCE")
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.", show_default=False)] = False,
+    mesh: MeshOption = None,
 ) -> None:
-    """Show the applications, deployments and replicas of the mesh that runs; exit code 1 when there is none."""
-    import mesh
+    """Show the mesh that runs, its applications, deployments and replicas; exit code 1 when there is none.
 
-    now = mesh.status()
-    typer.echo(to_json(now) if as_json else describe(now))
+    Example: meshctl status --json
+    """
+    choose(mesh)
+    from mesh import api
+    from mesh.cli.tables import print_table
+
+    now = api.status()
+    if as_json:
+        print(to_json(now))
+        return
+    print(headline(now))
+    if table := rows(now):
+        print_table(COLUMNS, table)
+    for line in troubles(now):
+        print(line)
 
 
 def to_json(status: MeshStatus) -> str:
@@ -32,39 +51,47 @@ def _with_names(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value.name if isinstance(value, Enum) else value for name, value in fields}
 
 
-def describe(status: MeshStatus) -> str:
-    """The status as a page of text."""
-    where = status.url or "without HTTP"
+def headline(status: MeshStatus) -> str:
+    """Which mesh it is, and where it answers."""
+    name = f"mesh {status.name}" if status.name else "mesh"
     door = f"  gRPC {status.grpc_address}" if status.grpc_address else ""
-    lines = [f"mesh {where}{door}  owner pid {status.owner_pid}  engine pid {status.engine_pid}"]
+    owner = "" if status.name else f"  owner pid {status.owner_pid}"
+    where = status.url or "without HTTP"
+    nothing = "" if status.applications else "\nnothing is deployed"
+    return f"{name} {where}{door}{owner}  engine pid {status.engine_pid}{nothing}"
+
+
+def rows(status: MeshStatus) -> list[Row]:
+    """As :data:`COLUMNS`: a row for each application, each of its deployments and each of their replicas."""
+    found: list[Row] = []
     for application in status.applications:
-        lines += ["", *_application(application, status.url)]
-    if not status.applications:
-        lines += ["", "nothing is deployed"]
-    return "\n".join(lines)
+        prefix = application.route_prefix
+        at = address(status.url, prefix) if prefix is not None and status.url else ""
+        found.append((application.name, at, "", application.phase.name, "", ""))
+        for deployment in application.deployments:
+            ready = sum(replica.state == "RUNNING" for replica in deployment.replicas)
+            restarts = f", {deployment.restarts} restarts" if deployment.restarts else ""
+            count = f"{ready}/{deployment.num_replicas} replicas{restarts}"
+            found.append(("", deployment.name, count, deployment.phase.name, "", ""))
+            found += [
+                ("", "", replica.replica_id, replica.state, str(replica.pid or "-"), ago(replica.in_state_s))
+                for replica in deployment.replicas
+            ]
+    return found
 
 
-def _application(application: ApplicationStatus, url: str) -> list[str]:
-    at = "" if application.route_prefix is None or not url else f"  {address(url, application.route_prefix)}"
-    lines = [f"application {application.name}  {application.phase.name}{at}"]
-    lines += _message(application.message, "  ")
-    for deployment in application.deployments:
-        lines += _deployment(deployment)
-    return lines
-
-
-def _deployment(deployment: DeploymentStatus) -> list[str]:
-    ready = sum(replica.state == "RUNNING" for replica in deployment.replicas)
-    restarts = f"  restarts {deployment.restarts}" if deployment.restarts else ""
+def troubles(status: MeshStatus) -> list[str]:
+    """What failed last, with its traceback, for each deployment that has something to say."""
     return [
-        f"  {deployment.name}  {deployment.phase.name}  {ready}/{deployment.num_replicas} replicas{restarts}",
-        *_message(deployment.message, "    "),
-        *(f"    {replica.replica_id}  {replica.state}  pid {replica.pid or '-'}" for replica in deployment.replicas),
+        line
+        for application in status.applications
+        for name, message in (
+            (application.name, application.message),
+            *((f"{application.name}/{one.name}", one.message) for one in application.deployments),
+        )
+        if message
+        for line in ("", f"{name}:", *(f"  | {part}" for part in message.splitlines()))
     ]
-
-
-def _message(message: str, indent: str) -> list[str]:
-    return [f"{indent}| {line}" for line in message.splitlines()]
 
 
 def address(url: str, route_prefix: str) -> str:

@@ -26,6 +26,10 @@ class BlobFolder:
                 os.fsync(file.fileno())
             unfinished.replace(self.path / name)
 
+    def read(self, names: Set[str]) -> dict[str, bytes]:
+        """The content of each, which must be there."""
+        return {name: (self.path / name).read_bytes() for name in names}
+
     def keep_only(self, names: Set[str]) -> None:
         """Removes all others."""
         for path in self.path.iterdir():

@@ -7,7 +7,7 @@ Everything that can happen is an event in one inbox, so nothing here needs a loc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -15,7 +15,7 @@ from typing import Any
 
 from mesh.clock import Clock
 from mesh.config import Application
-from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, StopRequested, apply
+from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, Scaled, StopRequested, apply
 from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.publisher import Publisher
@@ -31,7 +31,7 @@ from mesh.errors import MeshError
 class Wish:
     """An event that somebody waits for: ``stored`` gets the revision that holds it, or the error that refused it."""
 
-    event: Applied | Deleted
+    event: Applied | Deleted | Scaled
     stored: asyncio.Future[int]
     blobs: dict[str, bytes] = field(default_factory=dict)
 
@@ -91,6 +91,14 @@ class Controller:
         """Takes an application away; raises :class:`mesh.errors.DeploymentNotFound` when it is not there."""
         return await self._stored_wish(Deleted(name), {})
 
+    async def scale(self, application: str, deployment: str, num_replicas: int) -> int:
+        """Wishes for that many replicas; raises :class:`mesh.errors.DeploymentNotFound` for what is not there."""
+        return await self._stored_wish(Scaled(application, deployment, num_replicas), {})
+
+    async def blobs(self, names: Set[str]) -> dict[str, bytes]:
+        """Those of the blobs that an application which is wished for names."""
+        return await self._store.read_blobs(names & blob_names(self._state))
+
     def post(self, event: Event) -> None:
         """Something happened."""
         self._inbox.post(event)
@@ -99,7 +107,7 @@ class Controller:
         """Drains all replicas; what is wished for stays in the store."""
         self.post(StopRequested())
 
-    async def _stored_wish(self, event: Applied | Deleted, blobs: dict[str, bytes]) -> int:
+    async def _stored_wish(self, event: Applied | Deleted | Scaled, blobs: dict[str, bytes]) -> int:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._inbox.post(Wish(event, stored, blobs))
         return await stored

@@ -45,6 +45,15 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """Somebody wishes for another number of replicas of one deployment."""
+
+    application: str
+    deployment: str
+    num_replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
     """The engine has started the replica's process."""
 
@@ -92,7 +101,7 @@ class StopRequested:
     """All replicas are to be drained; what is wished for stays."""
 
 
-Event = Applied | Deleted | Launched | Ended | Said | Detached | Listed | StopRequested
+Event = Applied | Deleted | Scaled | Launched | Ended | Said | Detached | Listed | StopRequested
 
 
 def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
@@ -102,6 +111,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _applied(state, spec)
         case Deleted(name):
             return _deleted(state, name)
+        case Scaled():
+            return _scaled(state, event)
         case Listed(processes):
             return _listed(state, processes, now_s)
         case StopRequested():
@@ -171,11 +182,29 @@ def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
 
 
 def _deleted(state: MeshState, name: str) -> MeshState:
+    return with_application(state, replace(_existing(state, name), deleting=True))
+
+
+def _scaled(state: MeshState, wish: Scaled) -> MeshState:
+    application = _existing(state, wish.application)
+    if application.deleting:
+        raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
+    for spec in application.spec.deployments:
+        if spec.name == wish.deployment:
+            config = replace(spec.config, num_replicas=wish.num_replicas)
+            return _applied(state, application.spec.with_deployment(replace(spec, config=config)))
+    known = ", ".join(spec.name for spec in application.spec.deployments)
+    raise DeploymentNotFound(
+        f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
+    )
+
+
+def _existing(state: MeshState, name: str) -> ApplicationState:
     application = state.applications.get(name)
     if application is None:
         known = ", ".join(sorted(state.applications)) or "none"
         raise DeploymentNotFound(f"there is no application {name!r}; there are: {known}")
-    return with_application(state, replace(application, deleting=True))
+    return application
 
 
 def _listed(state: MeshState, processes: Mapping[str, int], now_s: float) -> MeshState:

@@ -50,6 +50,25 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             await _abort(context, error)
         return pb.DeleteResponse(revision=revision)
 
+    async def Scale(self, request: pb.ScaleRequest, context: Context) -> pb.ScaleResponse:
+        """Answers when the wish is stored; replicas come and go after that."""
+        try:
+            revision = await self._controller.scale(request.application, request.deployment, request.num_replicas)
+        except MeshError as error:
+            await _abort(context, error)
+        return pb.ScaleResponse(revision=revision)
+
+    async def GetApplications(self, request: pb.GetApplicationsRequest, context: Context) -> pb.GetApplicationsResponse:
+        """What is wished for at this moment."""
+        state, _ = self._publisher.states.latest("")
+        wished = [one.spec.to_proto() for one in state.applications.values() if not one.deleting]
+        return pb.GetApplicationsResponse(applications=wished)
+
+    async def GetBlobs(self, request: pb.GetBlobsRequest, context: Context) -> pb.GetBlobsResponse:
+        """Blobs by their names; one that nobody wishes for any more is left out."""
+        found = await self._controller.blobs(set(request.sha256))
+        return pb.GetBlobsResponse(blobs=[pb.Blob(sha256=name, content=content) for name, content in found.items()])
+
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """The status of this moment."""
         return pb.GetStatusResponse(status=self._publisher.status(*self._publisher.states.latest("")))

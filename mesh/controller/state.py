@@ -242,7 +242,8 @@ def revision_key(spec: DeploymentSpec) -> str:
     Whether there is a user_config at all is one: what has been configured cannot be told to forget it.
     """
     code = (spec.import_path, spec.source_sha256, spec.target_blob, spec.init_blob, spec.version, repr(spec.runtime))
-    parts = (*code, str(spec.config.num_gpus), str(bool(spec.config.user_config_json)))
+    settings = (str(spec.config.num_gpus), str(bool(spec.config.user_config_json)))
+    parts = (*code, *settings, *((spec.renewal,) if spec.renewal else ()))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

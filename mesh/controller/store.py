@@ -70,6 +70,10 @@ class Store:
         """Removes all blobs but these."""
         await self._in_thread(self._blobs.keep_only, names)
 
+    async def read_blobs(self, names: Set[str]) -> dict[str, bytes]:
+        """The content of blobs that are there."""
+        return await self._in_thread(self._blobs.read, names)
+
     async def close(self) -> None:
         """Gives the lock back."""
         if self._connection is not None:

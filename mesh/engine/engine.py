@@ -55,8 +55,10 @@ def run_engine(line_descriptor: int) -> int:
     line.set_inheritable(False)
     _preload(PRELOADED_FOR_CONTROLLER)
     order = receive_order(line)
-    if order.detached and os.fork():
-        os._exit(0)  # the owner may live long and would have to reap the engine
+    if order.detached:
+        if os.fork():
+            os._exit(0)  # the owner may live long and would have to reap the engine
+        os.setsid()  # the session that the first process made went with it
     setproctitle("mesh: engine")
     close_all_but((line.fileno(), order.owner_death))
     try:
@@ -79,7 +81,7 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
         else _bind(listeners.reserve, order.grpc_host, order.grpc_port, "another port for gRPC, or none")
     )
     port, grpc_port = (sockets[0].getsockname()[1] if sockets else 0 for sockets in (bound, kept))
-    run_directory = RunDirectory.create()
+    run_directory = RunDirectory.create(order.state_directory)
     try:
         adopt_orphans()
         death, _ = open_own_death()
@@ -100,6 +102,8 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
                 detached=order.detached,
                 grpc_host=order.grpc_host if grpc_port else "",
                 grpc_port=grpc_port,
+                name=order.name,
+                state_directory=order.state_directory,
             )
         )
     except BaseException:
@@ -117,11 +121,20 @@ def _bind(
     except MeshUnavailable as error:
         for mesh in living():
             if port in (mesh.port, mesh.grpc_port):
-                raise MeshUnavailable(
-                    f"port {port} is busy: another mesh listens there, started by {mesh.script} "
-                    f"(pid {mesh.pid}); end it, or choose {choice}"
-                ) from error
+                raise MeshUnavailable(_taken_by(mesh, port, choice)) from error
         raise MeshUnavailable(f"{error}: another program listens there; choose {choice}") from error
+
+
+def _taken_by(mesh: LivingMesh, port: int, choice: str) -> str:
+    if mesh.detached:
+        return (
+            f"port {port} is busy: the detached mesh {mesh.name!r} (pid {mesh.engine_pid}) listens there; "
+            f"deploy to it with `meshctl deploy`, end it with `meshctl shutdown`, or choose {choice}"
+        )
+    return (
+        f"port {port} is busy: another mesh listens there, started by {mesh.script} (pid {mesh.pid}); "
+        f"end it, or choose {choice}"
+    )
 
 
 def _preload(modules: tuple[str, ...]) -> None:

@@ -27,6 +27,7 @@ from mesh.engine.start import (
     receive_report,
     send,
 )
+from mesh.engine.state_directory import state_directory
 from mesh.errors import ConfigError, MeshUnavailable
 
 START_LIMIT_S = 60.0
@@ -41,7 +42,8 @@ class EngineOptions:
     """How an engine is started.
 
     ``port`` 0 takes any free one; "localhost" is 127.0.0.1 and, where there is one, ::1. A ``detached`` mesh outlives
-    its owner. ``output`` takes the lines that the processes print (default: they go to ``sys.stderr``).
+    its owner, and has a ``name``. ``output`` takes the lines that the processes print (default: they go to
+    ``sys.stderr``).
     The door listens at ``grpc_host`` and ``grpc_port``; without a port there is none.
     ``drain_limit_s`` bounds a stop that drains. The roles are functions "module:function"; tests put their own there.
     """
@@ -57,6 +59,7 @@ class EngineOptions:
     controller_role: str = CONTROLLER_ROLE
     bridge_role: str = BRIDGE_ROLE
     door_role: str = DOOR_ROLE
+    name: str = ""
 
 
 class EngineProcess:
@@ -215,6 +218,8 @@ def _order(options: EngineOptions, death: int) -> StartOrder:
         controller_role=options.controller_role,
         bridge_role=options.bridge_role,
         door_role=options.door_role,
+        name=options.name,
+        state_directory=str(state_directory(options.name)) if options.name else "",
     )
 
 

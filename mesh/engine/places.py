@@ -14,9 +14,10 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from mesh.engine import state_directory as state
 from mesh.errors import ConfigError
 
 with suppress(ModuleNotFoundError):  # on Windows, where no mesh runs: handles, which can be bound there, import this
@@ -35,7 +36,7 @@ class LivingMesh:
     """What a mesh tells about itself to this user's other processes.
 
     ``pid`` is the owner's (of a detached mesh: of whoever started it), ``port`` is 0 without HTTP,
-    ``grpc_port`` without a door.
+    ``grpc_port`` without a door. A detached mesh has a ``name`` and a ``state_directory``.
     """
 
     pid: int
@@ -48,19 +49,35 @@ class LivingMesh:
     detached: bool = False
     grpc_host: str = ""
     grpc_port: int = 0
+    name: str = ""
+    state_directory: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where HTTP answers, without a slash at the end; empty without HTTP."""
+        return f"http://{self.host}:{self.port}" if self.port else ""
+
+    def __str__(self) -> str:
+        who = f"detached mesh {self.name!r}" if self.detached else f"mesh of {self.script}"
+        where = f", port {self.port}" if self.port else ""
+        return f"{who} (pid {self.engine_pid if self.detached else self.pid}{where})"
 
 
 class RunDirectory:
     """The run directory of the mesh whose engine this process is."""
 
-    def __init__(self, path: Path, token: str, lock: int) -> None:
+    def __init__(self, path: Path, token: str, locks: tuple[int, ...]) -> None:
         self.path = path
         self.token = token
-        self._lock = lock
+        self._locks = locks
 
     @classmethod
-    def create(cls) -> RunDirectory:
-        """A new one, with its token, known as living from now on; what dead ones left is removed."""
+    def create(cls, state_directory: str = "") -> RunDirectory:
+        """A new one, with its token, known as living from now on; what dead ones left is removed.
+
+        Store, logs and token are in ``state_directory`` if there is one, which has to be free; then they outlive it.
+        """
+        state_locks = (state.take(Path(state_directory)),) if state_directory else ()
         parent = _parent()
         with _locked(parent):
             _sweep(parent)
@@ -68,11 +85,14 @@ class RunDirectory:
             path.mkdir(mode=0o700)
             lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = Path(state_directory) if state_directory else path
         for name in ("store", "store/blobs", "logs"):
-            (path / name).mkdir(mode=0o700)
+            (kept / name).mkdir(mode=0o700, exist_ok=bool(state_directory))
         token = secrets.token_hex(32)
-        _write(path / _TOKEN, token)
-        return cls(path, token, lock)
+        _write(kept / _TOKEN, token)
+        for name in ("store", "logs", _TOKEN) if state_directory else ():
+            (path / name).symlink_to(kept / name)
+        return cls(path, token, (lock, *state_locks))
 
     def publish(self, mesh: LivingMesh) -> None:
         """Makes the mesh known to :func:`living`."""
@@ -83,7 +103,8 @@ class RunDirectory:
     def remove(self) -> None:
         """Takes it away, with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        for lock in self._locks:
+            os.close(lock)
 
 
 def sweep() -> None:
@@ -165,9 +186,11 @@ def _is_dead(path: Path) -> bool:
 
 def _read_card(path: Path) -> LivingMesh | None:
     try:
-        return LivingMesh(run_directory=str(path), **json.loads((path / _CARD).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return None  # it starts just now, or another version of mesh wrote it
+        card = json.loads((path / _CARD).read_text())
+        known = {field.name for field in fields(LivingMesh)}  # another version of mesh may know more
+        return LivingMesh(**{name: value for name, value in card.items() if name in known}, run_directory=str(path))
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
+        return None  # it starts just now, or nobody knows what wrote it
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,7 +17,8 @@ DOOR_ROLE = "mesh.door.__main__:main"
 class StartOrder:
     """The order of the owner. ``owner_death`` is the inherited descriptor of its death, or -1 for a detached mesh.
 
-    ``grpc_port`` is the door's, None for no door.
+    ``grpc_port`` is the door's, None for no door. A detached mesh has a ``name``, and a ``state_directory`` for what
+    outlives it.
     """
 
     owner_pid: int
@@ -34,6 +35,8 @@ class StartOrder:
     controller_role: str
     bridge_role: str
     door_role: str
+    name: str = ""
+    state_directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class Router:
         application: str,
         deployment: str,
         carry: Carry,
-        keep_time: Callable[[], None],
+        keep_time: Callable[[Router], None],
     ) -> None:
         self.application = application
         self.name = deployment
@@ -97,7 +97,7 @@ class Router:
         if call.is_over:
             return
         call.bound(self._limits.request_timeout_s)
-        self._keep_time()
+        self._keep_time(self)
         if self._gone is not None:
             call.end(self._gone())
             return

@@ -26,17 +26,17 @@ from mesh.v1 import deployment_pb2 as mesh_dot_v1_dot_deployment__pb2
 from mesh.v1 import endpoint_pb2 as mesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/controller.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\x1a\x16mesh/v1/endpoint.proto\"\'\n\x04\x42lob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"[\n\x0c\x41pplyRequest\x12-\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x1c\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\r.mesh.v1.Blob\"!\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"$\n\rDeleteRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"\"\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x12\n\x10GetStatusRequest\"4\n\x11GetStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x14\n\x12WatchStatusRequest\"6\n\x13WatchStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"L\n\x06Status\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x30\n\x0c\x61pplications\x18\x02 \x03(\x0b\x32\x1a.mesh.v1.ApplicationStatus\"\xd0\x01\n\x11\x41pplicationStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x05 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32\x19.mesh.v1.DeploymentStatus\x12\x11\n\tanswering\x18\x07 \x01(\tB\x0f\n\r_route_prefix\"\xb9\x01\n\x10\x44\x65ploymentStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rfailed_starts\x18\x04 \x01(\r\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0cnum_replicas\x18\x06 \x01(\r\x12(\n\x08replicas\x18\x07 \x03(\x0b\x32\x16.mesh.v1.ReplicaStatus\"\x9a\x01\n\rReplicaStatus\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.mesh.v1.ReplicaState\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x12\n\nin_state_s\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\x0f\n\x07message\x18\x07 \x01(\t\"\xda\x01\n\rAttachRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12,\n\x08starting\x18\x02 \x01(\x0b\x32\x18.mesh.v1.ReplicaStartingH\x00\x12&\n\x05ready\x18\x03 \x01(\x0b\x32\x15.mesh.v1.ReplicaReadyH\x00\x12(\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x16.mesh.v1.ReplicaFailedH\x00\x12,\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x18.mesh.v1.ReplicaDrainingH\x00\x42\x07\n\x05\x65vent\"\x1e\n\x0fReplicaStarting\x12\x0b\n\x03pid\x18\x01 \x01(\r\"Z\n\x0cReplicaReady\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12,\n\tcondition\x18\x03 \x01(\x0b\x32\x19.mesh.v1.ReplicaCondition\"\x85\x01\n\x10ReplicaCondition\x12\x1a\n\x12user_config_sha256\x18\x01 \x01(\t\x12\x16\n\x0erefused_sha256\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x15\n\rfailed_checks\x18\x04 \x01(\r\x12\x15\n\rcheck_failure\x18\x05 \x01(\t\"3\n\rReplicaFailed\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x11\n\ttraceback\x18\x02 \x01(\t\"\x11\n\x0fReplicaDraining\"s\n\x0e\x41ttachResponse\x12&\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x15.mesh.v1.DrainCommandH\x00\x12.\n\tconfigure\x18\x02 \x01(\x0b\x32\x19.mesh.v1.ConfigureCommandH\x00\x42\t\n\x07\x63ommand\"!\n\x0c\x44rainCommand\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\"=\n\x10\x43onfigureCommand\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\"@\n\x15WatchEndpointsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\"D\n\x16WatchEndpointsResponse\x12*\n\x0c\x65ndpoint_set\x18\x01 \x01(\x0b\x32\x14.mesh.v1.EndpointSet\"\x14\n\x12WatchRoutesRequest\"5\n\x13WatchRoutesResponse\x12\x1e\n\x06routes\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Route*s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPHASE_DEPLOYING\x10\x01\x12\x11\n\rPHASE_RUNNING\x10\x02\x12\x17\n\x13PHASE_DEPLOY_FAILED\x10\x03\x12\x12\n\x0ePHASE_DELETING\x10\x04*\x9b\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x19\n\x15REPLICA_STATE_RUNNING\x10\x02\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x03\x12\x19\n\x15REPLICA_STATE_STOPPED\x10\x04\x32\xf6\x03\n\x11\x43ontrollerService\x12\x36\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x16.mesh.v1.ApplyResponse\x12\x39\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x17.mesh.v1.DeleteResponse\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\x12J\n\x0bWatchStatus\x12\x1b.mesh.v1.WatchStatusRequest\x1a\x1c.mesh.v1.WatchStatusResponse0\x01\x12=\n\x06\x41ttach\x12\x16.mesh.v1.AttachRequest\x1a\x17.mesh.v1.AttachResponse(\x01\x30\x01\x12S\n\x0eWatchEndpoints\x12\x1e.mesh.v1.WatchEndpointsRequest\x1a\x1f.mesh.v1.WatchEndpointsResponse0\x01\x12J\n\x0bWatchRoutes\x12\x1b.mesh.v1.WatchRoutesRequest\x1a\x1c.mesh.v1.WatchRoutesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/controller.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\x1a\x16mesh/v1/endpoint.proto\"\'\n\x04\x42lob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"[\n\x0c\x41pplyRequest\x12-\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x1c\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\r.mesh.v1.Blob\"!\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"$\n\rDeleteRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"\"\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"M\n\x0cScaleRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x14\n\x0cnum_replicas\x18\x03 \x01(\r\"!\n\rScaleResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x18\n\x16GetApplicationsRequest\"I\n\x17GetApplicationsResponse\x12.\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x18.mesh.v1.ApplicationSpec\"!\n\x0fGetBlobsRequest\x12\x0e\n\x06sha256\x18\x01 \x03(\t\"0\n\x10GetBlobsResponse\x12\x1c\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\r.mesh.v1.Blob\"\x12\n\x10GetStatusRequest\"4\n\x11GetStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x14\n\x12WatchStatusRequest\"6\n\x13WatchStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"L\n\x06Status\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x30\n\x0c\x61pplications\x18\x02 \x03(\x0b\x32\x1a.mesh.v1.ApplicationStatus\"\xd0\x01\n\x11\x41pplicationStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x05 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32\x19.mesh.v1.DeploymentStatus\x12\x11\n\tanswering\x18\x07 \x01(\tB\x0f\n\r_route_prefix\"\xb9\x01\n\x10\x44\x65ploymentStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rfailed_starts\x18\x04 \x01(\r\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0cnum_replicas\x18\x06 \x01(\r\x12(\n\x08replicas\x18\x07 \x03(\x0b\x32\x16.mesh.v1.ReplicaStatus\"\x9a\x01\n\rReplicaStatus\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.mesh.v1.ReplicaState\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x12\n\nin_state_s\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\x0f\n\x07message\x18\x07 \x01(\t\"\xda\x01\n\rAttachRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12,\n\x08starting\x18\x02 \x01(\x0b\x32\x18.mesh.v1.ReplicaStartingH\x00\x12&\n\x05ready\x18\x03 \x01(\x0b\x32\x15.mesh.v1.ReplicaReadyH\x00\x12(\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x16.mesh.v1.ReplicaFailedH\x00\x12,\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x18.mesh.v1.ReplicaDrainingH\x00\x42\x07\n\x05\x65vent\"\x1e\n\x0fReplicaStarting\x12\x0b\n\x03pid\x18\x01 \x01(\r\"Z\n\x0cReplicaReady\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12,\n\tcondition\x18\x03 \x01(\x0b\x32\x19.mesh.v1.ReplicaCondition\"\x85\x01\n\x10ReplicaCondition\x12\x1a\n\x12user_config_sha256\x18\x01 \x01(\t\x12\x16\n\x0erefused_sha256\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x15\n\rfailed_checks\x18\x04 \x01(\r\x12\x15\n\rcheck_failure\x18\x05 \x01(\t\"3\n\rReplicaFailed\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x11\n\ttraceback\x18\x02 \x01(\t\"\x11\n\x0fReplicaDraining\"s\n\x0e\x41ttachResponse\x12&\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x15.mesh.v1.DrainCommandH\x00\x12.\n\tconfigure\x18\x02 \x01(\x0b\x32\x19.mesh.v1.ConfigureCommandH\x00\x42\t\n\x07\x63ommand\"!\n\x0c\x44rainCommand\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\"=\n\x10\x43onfigureCommand\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\"@\n\x15WatchEndpointsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\"D\n\x16WatchEndpointsResponse\x12*\n\x0c\x65ndpoint_set\x18\x01 \x01(\x0b\x32\x14.mesh.v1.EndpointSet\"\x14\n\x12WatchRoutesRequest\"5\n\x13WatchRoutesResponse\x12\x1e\n\x06routes\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Route*s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPHASE_DEPLOYING\x10\x01\x12\x11\n\rPHASE_RUNNING\x10\x02\x12\x17\n\x13PHASE_DEPLOY_FAILED\x10\x03\x12\x12\n\x0ePHASE_DELETING\x10\x04*\x9b\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x19\n\x15REPLICA_STATE_RUNNING\x10\x02\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x03\x12\x19\n\x15REPLICA_STATE_STOPPED\x10\x04\x32\xc5\x05\n\x11\x43ontrollerService\x12\x36\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x16.mesh.v1.ApplyResponse\x12\x39\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x17.mesh.v1.DeleteResponse\x12\x36\n\x05Scale\x12\x15.mesh.v1.ScaleRequest\x1a\x16.mesh.v1.ScaleResponse\x12T\n\x0fGetApplications\x12\x1f.mesh.v1.GetApplicationsRequest\x1a .mesh.v1.GetApplicationsResponse\x12?\n\x08GetBlobs\x12\x18.mesh.v1.GetBlobsRequest\x1a\x19.mesh.v1.GetBlobsResponse\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\x12J\n\x0bWatchStatus\x12\x1b.mesh.v1.WatchStatusRequest\x1a\x1c.mesh.v1.WatchStatusResponse0\x01\x12=\n\x06\x41ttach\x12\x16.mesh.v1.AttachRequest\x1a\x17.mesh.v1.AttachResponse(\x01\x30\x01\x12S\n\x0eWatchEndpoints\x12\x1e.mesh.v1.WatchEndpointsRequest\x1a\x1f.mesh.v1.WatchEndpointsResponse0\x01\x12J\n\x0bWatchRoutes\x12\x1b.mesh.v1.WatchRoutesRequest\x1a\x1c.mesh.v1.WatchRoutesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.controller_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHASE']._serialized_start=2097
-  _globals['_PHASE']._serialized_end=2212
-  _globals['_REPLICASTATE']._serialized_start=2215
-  _globals['_REPLICASTATE']._serialized_end=2370
+  _globals['_PHASE']._serialized_start=2397
+  _globals['_PHASE']._serialized_end=2512
+  _globals['_REPLICASTATE']._serialized_start=2515
+  _globals['_REPLICASTATE']._serialized_end=2670
   _globals['_BLOB']._serialized_start=87
   _globals['_BLOB']._serialized_end=126
   _globals['_APPLYREQUEST']._serialized_start=128
@@ -47,48 +47,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEREQUEST']._serialized_end=292
   _globals['_DELETERESPONSE']._serialized_start=294
   _globals['_DELETERESPONSE']._serialized_end=328
-  _globals['_GETSTATUSREQUEST']._serialized_start=330
-  _globals['_GETSTATUSREQUEST']._serialized_end=348
-  _globals['_GETSTATUSRESPONSE']._serialized_start=350
-  _globals['_GETSTATUSRESPONSE']._serialized_end=402
-  _globals['_WATCHSTATUSREQUEST']._serialized_start=404
-  _globals['_WATCHSTATUSREQUEST']._serialized_end=424
-  _globals['_WATCHSTATUSRESPONSE']._serialized_start=426
-  _globals['_WATCHSTATUSRESPONSE']._serialized_end=480
-  _globals['_STATUS']._serialized_start=482
-  _globals['_STATUS']._serialized_end=558
-  _globals['_APPLICATIONSTATUS']._serialized_start=561
-  _globals['_APPLICATIONSTATUS']._serialized_end=769
-  _globals['_DEPLOYMENTSTATUS']._serialized_start=772
-  _globals['_DEPLOYMENTSTATUS']._serialized_end=957
-  _globals['_REPLICASTATUS']._serialized_start=960
-  _globals['_REPLICASTATUS']._serialized_end=1114
-  _globals['_ATTACHREQUEST']._serialized_start=1117
-  _globals['_ATTACHREQUEST']._serialized_end=1335
-  _globals['_REPLICASTARTING']._serialized_start=1337
-  _globals['_REPLICASTARTING']._serialized_end=1367
-  _globals['_REPLICAREADY']._serialized_start=1369
-  _globals['_REPLICAREADY']._serialized_end=1459
-  _globals['_REPLICACONDITION']._serialized_start=1462
-  _globals['_REPLICACONDITION']._serialized_end=1595
-  _globals['_REPLICAFAILED']._serialized_start=1597
-  _globals['_REPLICAFAILED']._serialized_end=1648
-  _globals['_REPLICADRAINING']._serialized_start=1650
-  _globals['_REPLICADRAINING']._serialized_end=1667
-  _globals['_ATTACHRESPONSE']._serialized_start=1669
-  _globals['_ATTACHRESPONSE']._serialized_end=1784
-  _globals['_DRAINCOMMAND']._serialized_start=1786
-  _globals['_DRAINCOMMAND']._serialized_end=1819
-  _globals['_CONFIGURECOMMAND']._serialized_start=1821
-  _globals['_CONFIGURECOMMAND']._serialized_end=1882
-  _globals['_WATCHENDPOINTSREQUEST']._serialized_start=1884
-  _globals['_WATCHENDPOINTSREQUEST']._serialized_end=1948
-  _globals['_WATCHENDPOINTSRESPONSE']._serialized_start=1950
-  _globals['_WATCHENDPOINTSRESPONSE']._serialized_end=2018
-  _globals['_WATCHROUTESREQUEST']._serialized_start=2020
-  _globals['_WATCHROUTESREQUEST']._serialized_end=2040
-  _globals['_WATCHROUTESRESPONSE']._serialized_start=2042
-  _globals['_WATCHROUTESRESPONSE']._serialized_end=2095
-  _globals['_CONTROLLERSERVICE']._serialized_start=2373
-  _globals['_CONTROLLERSERVICE']._serialized_end=2875
+  _globals['_SCALEREQUEST']._serialized_start=330
+  _globals['_SCALEREQUEST']._serialized_end=407
+  _globals['_SCALERESPONSE']._serialized_start=409
+  _globals['_SCALERESPONSE']._serialized_end=442
+  _globals['_GETAPPLICATIONSREQUEST']._serialized_start=444
+  _globals['_GETAPPLICATIONSREQUEST']._serialized_end=468
+  _globals['_GETAPPLICATIONSRESPONSE']._serialized_start=470
+  _globals['_GETAPPLICATIONSRESPONSE']._serialized_end=543
+  _globals['_GETBLOBSREQUEST']._serialized_start=545
+  _globals['_GETBLOBSREQUEST']._serialized_end=578
+  _globals['_GETBLOBSRESPONSE']._serialized_start=580
+  _globals['_GETBLOBSRESPONSE']._serialized_end=628
+  _globals['_GETSTATUSREQUEST']._serialized_start=630
+  _globals['_GETSTATUSREQUEST']._serialized_end=648
+  _globals['_GETSTATUSRESPONSE']._serialized_start=650
+  _globals['_GETSTATUSRESPONSE']._serialized_end=702
+  _globals['_WATCHSTATUSREQUEST']._serialized_start=704
+  _globals['_WATCHSTATUSREQUEST']._serialized_end=724
+  _globals['_WATCHSTATUSRESPONSE']._serialized_start=726
+  _globals['_WATCHSTATUSRESPONSE']._serialized_end=780
+  _globals['_STATUS']._serialized_start=782
+  _globals['_STATUS']._serialized_end=858
+  _globals['_APPLICATIONSTATUS']._serialized_start=861
+  _globals['_APPLICATIONSTATUS']._serialized_end=1069
+  _globals['_DEPLOYMENTSTATUS']._serialized_start=1072
+  _globals['_DEPLOYMENTSTATUS']._serialized_end=1257
+  _globals['_REPLICASTATUS']._serialized_start=1260
+  _globals['_REPLICASTATUS']._serialized_end=1414
+  _globals['_ATTACHREQUEST']._serialized_start=1417
+  _globals['_ATTACHREQUEST']._serialized_end=1635
+  _globals['_REPLICASTARTING']._serialized_start=1637
+  _globals['_REPLICASTARTING']._serialized_end=1667
+  _globals['_REPLICAREADY']._serialized_start=1669
+  _globals['_REPLICAREADY']._serialized_end=1759
+  _globals['_REPLICACONDITION']._serialized_start=1762
+  _globals['_REPLICACONDITION']._serialized_end=1895
+  _globals['_REPLICAFAILED']._serialized_start=1897
+  _globals['_REPLICAFAILED']._serialized_end=1948
+  _globals['_REPLICADRAINING']._serialized_start=1950
+  _globals['_REPLICADRAINING']._serialized_end=1967
+  _globals['_ATTACHRESPONSE']._serialized_start=1969
+  _globals['_ATTACHRESPONSE']._serialized_end=2084
+  _globals['_DRAINCOMMAND']._serialized_start=2086
+  _globals['_DRAINCOMMAND']._serialized_end=2119
+  _globals['_CONFIGURECOMMAND']._serialized_start=2121
+  _globals['_CONFIGURECOMMAND']._serialized_end=2182
+  _globals['_WATCHENDPOINTSREQUEST']._serialized_start=2184
+  _globals['_WATCHENDPOINTSREQUEST']._serialized_end=2248
+  _globals['_WATCHENDPOINTSRESPONSE']._serialized_start=2250
+  _globals['_WATCHENDPOINTSRESPONSE']._serialized_end=2318
+  _globals['_WATCHROUTESREQUEST']._serialized_start=2320
+  _globals['_WATCHROUTESREQUEST']._serialized_end=2340
+  _globals['_WATCHROUTESRESPONSE']._serialized_start=2342
+  _globals['_WATCHROUTESRESPONSE']._serialized_end=2395
+  _globals['_CONTROLLERSERVICE']._serialized_start=2673
+  _globals['_CONTROLLERSERVICE']._serialized_end=3382
 # @@protoc_insertion_point(module_scope)

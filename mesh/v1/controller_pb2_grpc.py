@@ -45,6 +45,21 @@ class ControllerServiceStub:
                 request_serializer=mesh_dot_v1_dot_controller__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_controller__pb2.DeleteResponse.FromString,
                 _registered_method=True)
+        self.Scale = channel.unary_unary(
+                '/mesh.v1.ControllerService/Scale',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.ScaleRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.ScaleResponse.FromString,
+                _registered_method=True)
+        self.GetApplications = channel.unary_unary(
+                '/mesh.v1.ControllerService/GetApplications',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsResponse.FromString,
+                _registered_method=True)
+        self.GetBlobs = channel.unary_unary(
+                '/mesh.v1.ControllerService/GetBlobs',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.GetBlobsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.GetBlobsResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/mesh.v1.ControllerService/GetStatus',
                 request_serializer=mesh_dot_v1_dot_controller__pb2.GetStatusRequest.SerializeToString,
@@ -85,6 +100,27 @@ class ControllerServiceServicer:
 
     def Delete(self, request, context):
         """Takes an application away; answers when that is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Scale(self, request, context):
+        """Asks for another number of replicas of one deployment; answers when that is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetApplications(self, request, context):
+        """The applications as they are wished for, with all that they are made from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlobs(self, request, context):
+        """The content of blobs that stored applications name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +173,21 @@ def add_ControllerServiceServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=mesh_dot_v1_dot_controller__pb2.DeleteRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_controller__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Scale': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scale,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.ScaleRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.ScaleResponse.SerializeToString,
+            ),
+            'GetApplications': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApplications,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsResponse.SerializeToString,
+            ),
+            'GetBlobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlobs,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.GetBlobsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.GetBlobsResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -219,6 +270,87 @@ class ControllerService:
             '/mesh.v1.ControllerService/Delete',
             mesh_dot_v1_dot_controller__pb2.DeleteRequest.SerializeToString,
             mesh_dot_v1_dot_controller__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.ControllerService/Scale',
+            mesh_dot_v1_dot_controller__pb2.ScaleRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.ScaleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApplications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.ControllerService/GetApplications',
+            mesh_dot_v1_dot_controller__pb2.GetApplicationsRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.GetApplicationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.ControllerService/GetBlobs',
+            mesh_dot_v1_dot_controller__pb2.GetBlobsRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.GetBlobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -71,7 +71,7 @@ class Runtime(_message.Message):
     def __init__(self, executable: _Optional[str] = ..., sys_path: _Optional[_Iterable[str]] = ..., working_directory: _Optional[str] = ...) -> None: ...
 
 class DeploymentSpec(_message.Message):
-    __slots__ = ("application", "name", "version", "import_path", "source_sha256", "target_blob", "init_blob", "methods", "config", "runtime")
+    __slots__ = ("application", "name", "version", "import_path", "source_sha256", "target_blob", "init_blob", "methods", "config", "runtime", "renewal")
     APPLICATION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,7 @@ class DeploymentSpec(_message.Message):
     METHODS_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    RENEWAL_FIELD_NUMBER: _ClassVar[int]
     application: str
     name: str
     version: str
@@ -92,19 +93,22 @@ class DeploymentSpec(_message.Message):
     methods: _containers.RepeatedCompositeFieldContainer[Method]
     config: DeploymentConfig
     runtime: Runtime
-    def __init__(self, application: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., import_path: _Optional[str] = ..., source_sha256: _Optional[str] = ..., target_blob: _Optional[str] = ..., init_blob: _Optional[str] = ..., methods: _Optional[_Iterable[_Union[Method, _Mapping]]] = ..., config: _Optional[_Union[DeploymentConfig, _Mapping]] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ...) -> None: ...
+    renewal: str
+    def __init__(self, application: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., import_path: _Optional[str] = ..., source_sha256: _Optional[str] = ..., target_blob: _Optional[str] = ..., init_blob: _Optional[str] = ..., methods: _Optional[_Iterable[_Union[Method, _Mapping]]] = ..., config: _Optional[_Union[DeploymentConfig, _Mapping]] = ..., runtime: _Optional[_Union[Runtime, _Mapping]] = ..., renewal: _Optional[str] = ...) -> None: ...
 
 class ApplicationSpec(_message.Message):
-    __slots__ = ("name", "route_prefix", "driver", "deployments")
+    __slots__ = ("name", "route_prefix", "driver", "deployments", "origin")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ROUTE_PREFIX_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     route_prefix: str
     driver: str
     deployments: _containers.RepeatedCompositeFieldContainer[DeploymentSpec]
-    def __init__(self, name: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentSpec, _Mapping]]] = ...) -> None: ...
+    origin: str
+    def __init__(self, name: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentSpec, _Mapping]]] = ..., origin: _Optional[str] = ...) -> None: ...
 
 class ReplicaLaunch(_message.Message):
     __slots__ = ("replica_id", "spec", "blob_directory", "address", "socket_path", "rank")

@@ -77,6 +77,18 @@ def run_python(*arguments: str, cwd: Path = ROOT) -> Ended:
     return run_to_end(sys.executable, *arguments, cwd=cwd)
 
 
+def meshctl(*arguments: str, cwd: Path = ROOT) -> Ended:
+    """Run a command of ``meshctl`` that ends by itself."""
+    return run_to_end(MESHCTL, *arguments, cwd=cwd)
+
+
+def done(*arguments: str, cwd: Path = ROOT) -> str:
+    """What such a command prints when all goes well."""
+    ended = meshctl(*arguments, cwd=cwd)
+    assert ended.code == 0, ended.stderr
+    return ended.stdout
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Return when ``condition`` holds; for what another process does and cannot tell us."""
     pause, limit = threading.Event(), monotonic() + LIMIT_S

@@ -6,6 +6,7 @@ start one by :mod:`tests.services.owner`.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ import pytest
 import mesh
 from mesh.dag import DeploymentNode
 from mesh.engine.tree import adopt_orphans
-from tests.e2e.commands import wait_until
+from tests.e2e.commands import MESHCTL, run_to_end, wait_until
 from tests.e2e.running_mesh import GONE_WITHIN_S, Run, RunningMesh
 
 
@@ -29,6 +30,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="mesh-e2e-"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))  # where detached meshes keep their stores
+        patch.delenv("MESH_ADDRESS", raising=False)
         patch.setattr(tempfile, "tempdir", None)
         adopt_orphans()
         yield folder / f"mesh-{os.getuid()}"
@@ -44,6 +47,20 @@ def own_mesh(places: Path) -> Iterator[RunningMesh]:
     yield running
     _kept.clear()
     mesh.shutdown(drain=False)
+    assert running.wait_gone() < GONE_WITHIN_S
+    assert not running.run_directory.exists()
+
+
+@pytest.fixture(scope="module")
+def detached_mesh(places: Path) -> Iterator[RunningMesh]:
+    """A detached mesh of the name "default" at a free port, until the end of the module."""
+    assert run_to_end(MESHCTL, "start", "--port", "0").code == 0
+    status = json.loads(run_to_end(MESHCTL, "status", "--json").stdout)
+    running = RunningMesh(status["engine_pid"], Path(status["run_directory"]), status["url"].rstrip("/"))
+    _kept.append(running)
+    yield running
+    _kept.clear()
+    assert run_to_end(MESHCTL, "shutdown", "--now").code == 0
     assert running.wait_gone() < GONE_WITHIN_S
     assert not running.run_directory.exists()
 

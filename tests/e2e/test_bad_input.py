@@ -121,7 +121,7 @@ def test_file_in_a_working_directory_that_is_not_the_scripts_breaks_nothing(fold
         pytest.param("raising:node", "LookupError: at import", id="a module that raises at import"),
         pytest.param("script:SERVES", "SERVES", id="an attribute that is no node"),
         pytest.param("script:Model", "bind", id="a deployment that is not bound"),
-        pytest.param("config.yaml", "not supported yet", id="a config file"),
+        pytest.param("config.yaml", "config.yaml:1: applications: List should have at least 1", id="a config file"),
     ],
 )
 def test_meshctl_run_of_what_cannot_be_run(folder: Path, import_path: str, says: str) -> None:
@@ -169,7 +169,7 @@ def test_another_scripts_mesh_can_run_beside_and_is_asked_but_not_deployed_to(fo
         )
         assert json.loads(asking.stdout) == [process.pid, ["default"]]
         assert asking.code == 1
-        assert "MeshUnavailable: this process has no mesh" in asking.stderr
+        assert f"(pid {process.pid}) and ends with it, so what is deployed there is up to that script" in asking.stderr
 
 
 def test_status_without_any_mesh_says_how_to_start_one() -> None:

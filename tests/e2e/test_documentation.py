@@ -11,9 +11,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.e2e.commands import ROOT, run_python, serving
+from tests.e2e.commands import ROOT, meshctl, run_python, serving
 
-_BLOCK = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(?:python|yaml)\n# (\w+\.(?:py|yaml))\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # A script of a page starts its mesh at port 8000, which may be taken where the tests run.
 _FREE_PORT = "import mesh\n\nmesh.start(http_options=mesh.HTTPOptions(port=0))\n"
@@ -34,10 +34,22 @@ def deployment_features(tmp_path: Path) -> Path:
     return _write_files("docs/deployment_features.md", tmp_path)
 
 
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    return _write_files("docs/configuration.md", tmp_path)
+
+
+@pytest.fixture
+def meshctl_page(tmp_path: Path) -> Path:
+    return _write_files("docs/meshctl.md", tmp_path)
+
+
 def _write_files(page: str, folder: Path) -> Path:
     text = (ROOT / page).read_text()
     blocks = _BLOCK.findall(text)
-    assert len(blocks) == text.count("```python"), f"a block of {page} does not begin with the name of its file"
+    assert len(blocks) == text.count("```python") + text.count("```yaml"), (
+        f"a block of {page} does not begin with the name of its file"
+    )
     for name, code in blocks:
         (folder / name).write_text(code)
     return folder
@@ -124,3 +136,35 @@ def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
     folder = _write_files("docs/testing.md", tmp_path)
     ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
     assert (ended.code, "5 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+
+
+@pytest.mark.feature("28")
+def test_readme_deployments_one_by_one(readme: Path) -> None:
+    assert _run_script(readme / "tellers.py") == (
+        "{'hello': Deployment(name=hello,version=None,route_prefix=/hello), "
+        "'hi': Deployment(name=hi,version=None,route_prefix=/hi)}\nHi!\n"
+    )
+
+
+@pytest.mark.feature("65")
+def test_configuration_file(configuration: Path) -> None:
+    with serving("cafe.yaml", cwd=configuration) as running:
+        assert _ask(f"{running.url}/evening?bean=arabica") == "Good evening: roasted arabica"
+        assert _ask(f"{running.url}/morning?bean=robusta") == "Good morning: roasted robusta"
+        assert "Roast  2 replicas" in running.stop().stdout
+
+
+def test_configuration_mistake(configuration: Path) -> None:
+    file = configuration / "cafe.yaml"
+    lines = ["# cafe.yaml\n", *file.read_text().splitlines(keepends=True)]  # the page's block begins with its name
+    file.write_text("".join(lines).replace("num_replicas", "num_replica"))
+    ended = meshctl("deploy", "cafe.yaml", cwd=configuration)
+    shown = re.search(r"meshctl: (cafe\.yaml:.*?) \.\.\.$", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
+    assert shown is not None
+    assert shown.group(1) in ended.stderr
+
+
+@pytest.mark.feature("63")
+def test_meshctl_builder(meshctl_page: Path) -> None:
+    with serving("shop:build", "discount=0.5", cwd=meshctl_page) as running:
+        assert _ask(f"{running.url}/?article=tea") == "1.5"

@@ -198,6 +198,7 @@ def _owner(journal: Journal) -> Iterator[tuple[subprocess.Popen[str], RunningMes
             process.kill()
 
 
+@pytest.mark.feature("60")
 def test_death_of_the_owner_ends_everything(journal: Journal) -> None:
     with _owner(journal) as (owner, theirs):
         assert len(theirs.processes()) == 6

@@ -65,7 +65,7 @@ def imported_by(code: str) -> set[str]:
             id="a script about to run what it bound: the engine comes first",
         ),
         pytest.param(
-            f"{BIND}\nmesh.run\nimport mesh.application, mesh.owned_mesh, mesh.engine.owner",
+            f"{BIND}\nmesh.run\nimport mesh.deploying, mesh.engine.owner",
             CONFIG_FILES
             | COMMAND_LINE
             | OTHER
@@ -129,7 +129,7 @@ def test_forks_import_nothing_more() -> None:
     first = imported_by(_importing("mesh.engine.engine", *PRELOADED_FOR_CONTROLLER))
     assert not imported_by(_importing("mesh.engine.child", "mesh.controller.__main__")) - first
     assert not first & (WEB | USER_CODE)
-    assert not engine & (CONFIG_FILES | COMMAND_LINE | {"numpy", "mesh.api", "mesh.owned_mesh"})
+    assert not engine & (CONFIG_FILES | COMMAND_LINE | {"numpy", "mesh.api", "mesh.used_mesh"})
 
 
 def _importing(*modules: str) -> str:

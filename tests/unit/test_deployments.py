@@ -12,7 +12,7 @@ import pytest
 from mesh.config import DeploymentConfig
 from mesh.dag import ClassNode, FunctionNode
 from mesh.deployments import Deployment, deployment
-from mesh.errors import ConfigError, NotSupportedYet
+from mesh.errors import ConfigError
 
 
 class Greeter:
@@ -113,11 +113,6 @@ def test_a_version_is_a_string(version: Any) -> None:
 def test_calling_a_deployment_says_what_to_do_instead() -> None:
     with pytest.raises(RuntimeError, match=r"mesh\.run\(Greeter\.bind"):
         deployment(Greeter)("World")
-
-
-def test_deploying_by_itself_comes_later() -> None:
-    with pytest.raises(NotSupportedYet, match=r"use mesh\.run"):
-        deployment(Greeter).deploy()
 
 
 def test_deriving_from_a_deployment_says_what_to_do_instead() -> None:

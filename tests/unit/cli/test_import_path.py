@@ -10,7 +10,7 @@ import pytest
 
 from mesh.cli.import_path import load_node, split_import_path
 from mesh.dag import ClassNode
-from mesh.errors import ConfigError, MeshError, NotSupportedYet, UserCodeError
+from mesh.errors import ConfigError, MeshError, UserCodeError
 
 APPLICATION = """
 import mesh
@@ -31,7 +31,7 @@ with InputNode() as given:
 
 plain = 5
 
-def build():
+def undecorated(request):
     return node
 
 class Undecorated:
@@ -74,7 +74,7 @@ def test_import_path_is_split(typed: str, parts: tuple[str, str]) -> None:
         pytest.param("shop.py:graph", ConfigError, "shop:graph", id="file instead of module"),
         pytest.param("shop.py", ConfigError, "shop:node", id="file alone"),
         pytest.param("./shop/prices.py:graph", ConfigError, "shop.prices:graph", id="path of a file"),
-        pytest.param("mesh.yaml", NotSupportedYet, "config files are not supported yet", id="config file"),
+        pytest.param("mesh.yaml", ConfigError, "'mesh.yaml' is a config file", id="config file"),
     ],
 )
 def test_wrong_import_path_says_what_would_be_right(typed: str, error: type[MeshError], says: str) -> None:
@@ -103,7 +103,7 @@ def test_folder_of_the_application_comes_last(folder: Path) -> None:
         pytest.param("cups:node.fill", "it is a method of a node without its arguments", id="unbound method"),
         pytest.param("cups:plain", "it is a value of type int", id="number"),
         pytest.param("cups:Undecorated", "a class without @mesh.deployment", id="class without the decorator"),
-        pytest.param("cups:build", "functions that build a node are not supported yet", id="builder function"),
+        pytest.param("cups:undecorated", "a callable without @mesh.deployment", id="function without the decorator"),
     ],
 )
 def test_what_is_no_node_is_named(folder: Path, typed: str, says: str) -> None:

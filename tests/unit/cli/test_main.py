@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -20,6 +21,7 @@ def test_help(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
     assert "Usage: " in result.output
+    assert not command or f"Example: meshctl {command[0]} " in " ".join(result.output.split()) + " "
 
 
 def test_list_of_commands_says_what_each_does_in_a_line() -> None:
@@ -41,9 +43,22 @@ def test_error_is_told_in_one_line_with_exit_code_1(tmp_path: Path) -> None:
 
 
 def test_unknown_command_is_wrong_usage() -> None:
-    result = CliRunner().invoke(app, ["deploy"])
+    result = CliRunner().invoke(app, ["deplore"])
     assert result.exit_code == 2
-    assert "No such command 'deploy'" in result.output
+    assert "No such command 'deplore'" in result.output
+
+
+@pytest.mark.feature("64")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("meshctl s", {"start", "status", "scale", "shutdown"}), ("meshctl scale --", {"--mesh", "--address", "--help"})],
+)
+def test_a_shell_completes_commands_and_options(words: str, offered: set[str]) -> None:
+    script = subprocess.run([MESHCTL, "completion", "bash"], capture_output=True, text=True, timeout=60, check=True)
+    assert "_MESHCTL_COMPLETE=complete_bash" in script.stdout
+    asked = {"_MESHCTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run([MESHCTL], env=os.environ | asked, capture_output=True, text=True, timeout=60, check=False)
+    assert set(done.stdout.split()) == offered
 
 
 def test_ctrl_c_while_mesh_is_being_imported_ends_quietly(tmp_path: Path) -> None:
@@ -54,7 +69,7 @@ def test_ctrl_c_while_mesh_is_being_imported_ends_quietly(tmp_path: Path) -> Non
         "import sys\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'mesh.api':\n"
+        "        if name == 'mesh.meshes':\n"
         "            raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "from mesh.cli.__main__ import main\n"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
-from mesh.controller.events import Applied, Deleted, Detached, Ended, Event, Listed, Said, StopRequested, apply
+from mesh.controller.events import Applied, Deleted, Detached, Ended, Event, Listed, Said, Scaled, StopRequested, apply
 from mesh.controller.reconcile import Kill, Launch, reconcile, replica_id
 from mesh.controller.rows import from_rows, to_rows
 from mesh.controller.state import ATTACH_TIMEOUT_S, MeshState, ReplicaEvent, ReplicaState
@@ -438,3 +438,40 @@ def test_gpus_are_shared_out_and_wanted_by_none_that_did_not_ask() -> None:
     state = apply(MeshState(), Applied(application(deployment("A", 3, num_gpus=0.5), deployment("B"))), 0.0)
     step = reconcile(state, 0.0, gpus=("0", "1"))
     assert [replica.gpus for replica in step.state.replicas.values()] == [("0",), ("1",), ("0",), ()]
+
+
+def test_scaling_adds_and_drains_replicas_of_one_deployment_and_restarts_none() -> None:
+    mesh = Mesh()
+    mesh.run(application(deployment("Model", 2), deployment("Other")))
+    before = set(mesh.state.replicas)
+    mesh.happens(Scaled("app", "Model", 3))
+    (added,) = mesh.launched
+    assert added.startswith("Model#")
+    mesh.say(ReplicaEvent.SAID_READY, added)
+    mesh.happens(Scaled("app", "Model", 1))
+    drained = {key for key, replica in mesh.state.replicas.items() if replica.state is ReplicaState.DRAINING}
+    assert len(drained) == 2
+    assert drained <= {name for name in before | {added} if name.startswith("Model#")}
+    assert [one.config.num_replicas for one in mesh.state.applications["app"].spec.deployments] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        pytest.param(Scaled("ap", "Model", 2), "there is no application 'ap'; there are: app", id="application"),
+        pytest.param(Scaled("app", "Mode", 2), "no deployment 'Mode'; its deployments are: Model", id="deployment"),
+    ],
+)
+def test_scaling_what_is_not_there_names_what_is(wish: Scaled, says: str) -> None:
+    mesh = Mesh()
+    mesh.run(application(deployment("Model")))
+    with pytest.raises(DeploymentNotFound, match=says):
+        mesh.happens(wish)
+
+
+def test_what_is_being_deleted_cannot_be_scaled() -> None:
+    mesh = Mesh()
+    mesh.run(application(deployment("Model")))
+    mesh.happens(Deleted("app"))
+    with pytest.raises(DeploymentNotFound, match="'app' is being deleted"):
+        mesh.happens(Scaled("app", "Model", 2))

@@ -74,6 +74,7 @@ def test_draining_is_bounded(state: ReplicaState, kill_at_s: float) -> None:
         pytest.param({"init_blob": "ab"}, id="other arguments"),
         pytest.param({"version": "2"}, id="another version"),
         pytest.param({"runtime": Runtime("python", ("/b",), "/")}, id="another path to the code"),
+        pytest.param({"renewal": "ab"}, id="new replicas of the same code"),
         pytest.param({"import_path": "", "target_blob": "ab"}, id="pickled instead of imported"),
         pytest.param({"config": DeploymentConfig(num_gpus=1)}, id="GPUs, which are given at the start of a process"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from mesh.engine import places
 from mesh.engine.places import LivingMesh, RunDirectory, living, read_token
-from mesh.errors import ConfigError
+from mesh.errors import ConfigError, MeshUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_two_meshes_share_neither_directory_nor_token() -> None:
 def test_what_a_dead_engine_left_is_swept_and_a_living_one_kept() -> None:
     alive, dead = RunDirectory.create(), RunDirectory.create()
     dead.publish(mesh_at(dead))
-    os.close(dead._lock)  # what the kernel does when the engine dies
+    os.close(dead._locks[0])  # what the kernel does when the engine dies
     assert living() == []
 
     RunDirectory.create().remove()
@@ -105,4 +105,31 @@ def test_a_long_temporary_directory_is_left_for_tmp(monkeypatch: pytest.MonkeyPa
     directory = RunDirectory.create()
 
     assert directory.path.parent == Path(f"/tmp/mesh-{os.getuid()}")
+    directory.remove()
+
+
+def test_a_detached_mesh_keeps_store_logs_and_token_elsewhere(tmp_path: Path) -> None:
+    directory = RunDirectory.create(str(tmp_path / "mesh" / "shop"))
+    (directory.path / "store" / "blobs" / "one").write_text("kept")
+    token = read_token(str(directory.path))
+
+    with pytest.raises(MeshUnavailable, match="a detached mesh of the name 'shop' runs already"):
+        RunDirectory.create(str(tmp_path / "mesh" / "shop"))
+    directory.remove()
+
+    assert not directory.path.exists()
+    assert (tmp_path / "mesh" / "shop" / "store" / "blobs" / "one").read_text() == "kept"
+    again = RunDirectory.create(str(tmp_path / "mesh" / "shop"))
+    assert (again.path / "store" / "blobs" / "one").read_text() == "kept"
+    assert read_token(str(again.path)) != token
+    again.remove()
+
+
+def test_the_card_of_a_newer_mesh_still_tells_its_version() -> None:
+    directory = RunDirectory.create()
+    directory.publish(mesh_at(directory))
+    card = json.loads((directory.path / "mesh.json").read_text())
+    (directory.path / "mesh.json").write_text(json.dumps({**card, "version": "99.0", "colour": "green"}))
+
+    assert [mesh.version for mesh in living()] == ["99.0"]
     directory.remove()

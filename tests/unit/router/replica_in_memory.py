@@ -214,7 +214,7 @@ class Asking:
 
     def __init__(self, *replicas: ReplicaInMemory, **settings: Any) -> None:
         self.replicas = {replica.replica_id: replica for replica in replicas}
-        self.router = Router("default", "Model", self._carry, lambda: None)
+        self.router = Router("default", "Model", self._carry, lambda _: None)
         self.made.append(self)
         if replicas:
             self.apply(replicas, **settings)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from mesh.config import DeploymentSpec, Runtime
+from sidecar.replica import SWEEP_S, Replica
+from sidecar.user_code import UserCode
+
+
+class Clockwork:
+    """A loop, as far as timers are concerned: remembers in how many seconds each is due, and which were cancelled."""
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+        self.cancelled = 0
+
+    def call_later(self, delay_s: float, _: Callable[[], object]) -> Clockwork:
+        self.delays.append(delay_s)
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+async def _replica(loop: Any) -> Replica:
+    spec = DeploymentSpec("app", "Model", Runtime("python", (), "/"), import_path="models:Model")
+    replica = Replica("Model#1", spec, UserCode(spec, ""))
+    replica.loop = loop
+    return replica
+
+
+async def test_deadlines_are_looked_at_when_the_next_one_has_passed_and_not_before() -> None:
+    loop = Clockwork()
+    replica = await _replica(loop)
+    for left_s in (60.0, 90.0, 30.0, 45.0):
+        replica.watch_deadline(monotonic() + left_s)
+    assert loop.delays == [pytest.approx(60, abs=1), pytest.approx(30, abs=1)]
+    assert loop.cancelled == 1
+
+
+async def test_deadline_that_is_very_near_is_looked_at_with_others_of_its_time() -> None:
+    loop = Clockwork()
+    replica = await _replica(loop)
+    replica.watch_deadline(monotonic() - 1)
+    assert loop.delays == [SWEEP_S]
