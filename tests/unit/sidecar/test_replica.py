@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mesh.config import DeploymentSpec, Runtime
+from mesh.context import ReplicaContext
 from sidecar.replica import SWEEP_S, Replica
 from sidecar.user_code import UserCode
 
@@ -28,7 +29,7 @@ class Clockwork:
 
 async def _replica(loop: Any) -> Replica:
     spec = DeploymentSpec("app", "Model", Runtime("python", (), "/"), import_path="models:Model")
-    replica = Replica("Model#1", spec, UserCode(spec, ""))
+    replica = Replica(ReplicaContext("app", "Model", "Model#1"), spec, UserCode(spec, lambda sha256: b""))
     replica.loop = loop
     return replica
 
