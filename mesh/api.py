@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from mesh import here, meshes
+from mesh import meshes
 from mesh.listen_options import GRPCOptions, HTTPOptions
+from mesh.local import own
 
 if TYPE_CHECKING:
     from mesh.application_status import MeshStatus
     from mesh.dag.nodes import DeploymentNode
     from mesh.deployments import Deployment
     from mesh.handle import DeploymentHandle
+    from mesh.local.local_mesh import LocalMesh
     from mesh.response import DeploymentResponse, Ref
     from mesh.type_variables import T
 
@@ -34,8 +36,9 @@ def start(
 
     With ``detached`` the mesh outlives this process, until :func:`shutdown` or ``meshctl shutdown``. It is found by
     its ``name``; when it runs already, this process is attached to it. Where a detached mesh runs that listens at what
-    is asked for, or where MESH_ADDRESS names a mesh, this process is attached to that one and starts none. With
-    ``local`` it is a mesh inside this process, see :func:`run`.
+    is asked for, or where MESH_ADDRESS names a mesh, this process is attached to that one and starts none.
+
+    With ``local`` it is a mesh inside this process, see :func:`run`.
 
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
@@ -44,8 +47,9 @@ def start(
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
     """
     _check_options(http_options, grpc_options)
-    if here.is_meant(local):
-        here.start(http_options)
+    if own.is_wanted(local):
+        meshes.refuse_in_replica()
+        own.start(http_options)
         return
     with meshes.starting(detached, http_options, grpc_options, name) as start_now:
         start_now()
@@ -67,18 +71,14 @@ def run(
     ``route_prefix`` is its place in HTTP, None for no place. With ``blocking`` it returns on Ctrl-C only.
     ``http_options`` and ``grpc_options`` are for :func:`start`, where this process has no mesh yet.
 
-    ``local=True`` runs it inside this process, for tests: the same handles, graphs, streams, deadlines and errors, and
-    no other process; HTTP only when ``http_options`` are given. None means what the environment variable ``MESH_LOCAL``
-    says: 1 = local.
-
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when a replica does not start,
     :class:`mesh.errors.ConfigError` and :class:`TypeError` for what cannot be run,
     :class:`mesh.errors.DeployInProgress` while somebody else deploys that application.
     """
     meshes.refuse_in_replica()
     _check_options(http_options, grpc_options)
-    if here.is_meant(local):
-        return _run_here(node, name, route_prefix, blocking, http_options)
+    if own.is_wanted(local):
+        return _run_local(node, name, route_prefix, blocking, http_options)
     with meshes.starting(http_options=http_options, grpc_options=grpc_options) as start_now:
         from mesh import deploying
         from mesh.application import application_of
@@ -99,7 +99,7 @@ def run(
 
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
-    if (local := here.present()) is not None and not meshes.has_own():
+    if (local := _local()) is not None:
         return local.status()
     mesh = meshes.to_ask()
     from mesh.application_status import MeshStatus
@@ -139,8 +139,8 @@ def delete(name: str) -> None:
     Raises :class:`mesh.errors.DeploymentNotFound` when there is none of that name, and
     :class:`mesh.errors.MeshUnavailable` when the only mesh is another script's.
     """
-    local = here.present()
-    if local is not None and (name in local.application_names or not meshes.has_own()):
+    local = own.present()
+    if local is not None and (not meshes.is_used() or name in local.application_names):
         local.delete(name)
         return
     from mesh import deploying
@@ -156,7 +156,8 @@ def shutdown(*, drain: bool = True, keep: bool = False) -> None:
     With ``drain`` replicas end what they have begun first. A detached mesh forgets what was deployed; with ``keep`` the
     next one of its name takes it up again.
     """
-    if not here.shutdown(drain) or meshes.has_own():
+    had_local = own.shutdown(drain)
+    if meshes.is_used() or not had_local:
         meshes.shutdown(drain, keep)
 
 
@@ -177,13 +178,18 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     return value_of(ref, timeout_s)
 
 
-def _run_here(
+def _local() -> LocalMesh | None:
+    """The local mesh, when this process uses no other."""
+    return None if meshes.is_used() else own.present()
+
+
+def _run_local(
     node: DeploymentNode[T], name: str, route_prefix: str | None, blocking: bool, http_options: HTTPOptions | None
 ) -> DeploymentHandle[T]:
     from mesh.application import application_of
 
     application = application_of(node, name, route_prefix)
-    mesh = here.start(http_options)
+    mesh = own.start(http_options)
     handle: DeploymentHandle[T] = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()

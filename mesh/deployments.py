@@ -140,7 +140,14 @@ class Deployment(Generic[D]):
         :class:`mesh.errors.DeployInProgress` while somebody else deploys the same application.
         """
         from mesh import meshes
+        from mesh.local import own
 
+        if own.is_wanted() or (own.present() is not None and not meshes.is_used()):
+            from mesh.application import application_of
+
+            application = application_of(self.bind(*args, **kwargs), self.name, self.route_prefix)
+            own.start().deploy(application)
+            return
         with meshes.starting() as start:
             from mesh.deploying import deploy_alone
 

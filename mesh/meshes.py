@@ -69,11 +69,6 @@ def starting(
         booted.dismiss()
 
 
-def has_own() -> bool:
-    """This process has started a mesh of processes, or is attached to one."""
-    return _used is not None
-
-
 def attach() -> UsedMesh:
     """Use a mesh that runs already: the one that MESH_ADDRESS names, or a detached one.
 
@@ -87,6 +82,11 @@ def attach() -> UsedMesh:
                 raise MeshUnavailable("no detached mesh is running: start one with `meshctl start`")
             _used = _attached(found)
     return to_deploy_to()
+
+
+def is_used() -> bool:
+    """This process has a mesh to deploy to, alive or not."""
+    return _used is not None
 
 
 def to_deploy_to() -> UsedMesh:

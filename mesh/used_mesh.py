@@ -47,7 +47,7 @@ class UsedMesh:
         return self.engine is not None and not self.living.detached
 
     def check_may_deploy(self) -> None:
-        """Raises :class:`mesh.errors.MeshUnavailable` for the mesh of another script: nobody else deploys there."""
+        """Raises :class:`mesh.errors.MeshUnavailable` for another script's mesh: neither deploy nor delete there."""
         if self.engine is None and not self.living.detached:
             raise MeshUnavailable(
                 f"the mesh at port {self.living.port} belongs to {self.living.script} (pid {self.living.pid}) and ends "

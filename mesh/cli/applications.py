@@ -16,6 +16,7 @@ from mesh.cli.import_path import load_node
 from mesh.config import Application, ApplicationSpec
 from mesh.config_files.writing import origin
 from mesh.errors import ConfigError, MeshError
+from mesh.user_config import encode_user_config
 
 if TYPE_CHECKING:
     from mesh.config_files.reading import Lines
@@ -87,6 +88,8 @@ def _overridden(spec: ApplicationSpec, entry: ApplicationEntry, number: int, lin
         if name not in known:
             where = lines.at(("applications", number, "deployments", index, "name"))
             raise ConfigError(f"{where}: {entry.import_path} has no deployment {name!r}; it has {', '.join(known)}")
+        if "user_config" in settings:
+            settings["user_config_json"] = encode_user_config(settings.pop("user_config"))
         version = settings.pop("version", known[name].version) or ""
         changed = replace(known[name], version=version, config=replace(known[name].config, **settings))
         spec = spec.with_deployment(changed)

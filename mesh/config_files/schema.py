@@ -30,20 +30,15 @@ class _Strict(BaseModel):
 class _NamedDeployment(_Strict):
     name: str = Field(description="The deployment's name in the application.")
     version: str | None = Field(default=None, description="Whatever its user calls it; another one, new replicas.")
-    user_config: Any = Field(default=None, description="What its reconfigure(user_config) is called with.")
+    user_config: Any = Field(
+        default=None, description="What reconfigure() is called with; changing it restarts nothing."
+    )
 
     @field_validator("user_config")
     @classmethod
     def _is_json(cls, value: Any) -> Any:
-        encode_user_config(value)
+        encode_user_config(value)  # YAML knows dates and others that JSON does not
         return value
-
-    def given(self) -> dict[str, Any]:
-        """The settings that the file has, by the names of the fields that they become."""
-        settings = super().given()
-        if "user_config" in settings:
-            settings["user_config_json"] = encode_user_config(settings.pop("user_config"))
-        return settings
 
 
 def _derived(title: str, source: type[Any], documentation: str, base: type[_Strict] = _Strict) -> Any:
@@ -58,7 +53,7 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
     fields: dict[str, Any] = {
         field.name: (hints[field.name], _default(field))
         for field in dataclasses.fields(source)
-        if field.name != "user_config_json"  # which a file has as it is, see _NamedDeployment
+        if field.name not in _WRITTEN_OTHERWISE
     }
     return create_model(
         title,
@@ -67,6 +62,10 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
         __validators__={"check_setting": field_validator("*")(check)},
         **fields,
     )
+
+
+_WRITTEN_OTHERWISE = ("user_config_json",)
+"""Settings that a file has in a form of its own."""
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -58,12 +58,12 @@ def _deployment(spec: DeploymentSpec) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": spec.name}
     if spec.version:
         entry["version"] = spec.version
-    if spec.config.user_config_json:
-        entry["user_config"] = decode_user_config(spec.config.user_config_json)
     for field in dataclasses.fields(spec.config):
         if field.name == "user_config_json":
             continue
         value = getattr(spec.config, field.name)
         if field.name in ALWAYS_WRITTEN or value != getattr(defaults, field.name):
             entry[field.name] = value
+    if spec.config.user_config_json:
+        entry["user_config"] = decode_user_config(spec.config.user_config_json)
     return entry

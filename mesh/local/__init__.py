@@ -4,7 +4,3 @@ Routers, sessions, frames and the replicas' side of them are the real ones, so t
 queues fill, deadlines pass and streams hold back as they do between processes. What is missing is the processes: all
 deployments share one loop, one interpreter and its modules, there is no controller, and nothing dies by itself.
 """
-
-from mesh.local.local_mesh import LocalMesh
-
-__all__ = ["LocalMesh"]

@@ -30,11 +30,6 @@ def key_concepts(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def deployment_features(tmp_path: Path) -> Path:
-    return _write_files("docs/deployment_features.md", tmp_path)
-
-
-@pytest.fixture
 def configuration(tmp_path: Path) -> Path:
     return _write_files("docs/configuration.md", tmp_path)
 
@@ -42,6 +37,11 @@ def configuration(tmp_path: Path) -> Path:
 @pytest.fixture
 def meshctl_page(tmp_path: Path) -> Path:
     return _write_files("docs/meshctl.md", tmp_path)
+
+
+@pytest.fixture
+def deployment_features(tmp_path: Path) -> Path:
+    return _write_files("docs/deployment_features.md", tmp_path)
 
 
 def _write_files(page: str, folder: Path) -> Path:
@@ -118,26 +118,6 @@ def test_key_concepts_graph(key_concepts: Path) -> None:
     assert _run_script(key_concepts / "review.py") == "0.5\n"
 
 
-@pytest.mark.parametrize(
-    ("script", "printed"),
-    [
-        pytest.param("shards.py", "0 ['tea', 'rice']\n1 ['coffee', 'salt']\n", id="get_replica_context"),
-        pytest.param("thresholds.py", "True\nFalse\n", id="user_config"),
-        pytest.param("watched.py", "6.0\n", id="check_health"),
-        pytest.param("batched.py", "".join(f"{n} in a batch of 3\n" for n in (1.5, 2.5, 3.5)), id="batch"),
-        pytest.param("zoo.py", "OWL says 7\nBEAR says 7\nOWL says 7\n", id="multiplexed"),
-    ],
-)
-def test_deployment_features(deployment_features: Path, script: str, printed: str) -> None:
-    assert _run_script(deployment_features / script) == printed
-
-
-def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
-    folder = _write_files("docs/testing.md", tmp_path)
-    ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
-    assert (ended.code, "5 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
-
-
 @pytest.mark.feature("28")
 def test_readme_deployments_one_by_one(readme: Path) -> None:
     assert _run_script(readme / "tellers.py") == (
@@ -168,3 +148,23 @@ def test_configuration_mistake(configuration: Path) -> None:
 def test_meshctl_builder(meshctl_page: Path) -> None:
     with serving("shop:build", "discount=0.5", cwd=meshctl_page) as running:
         assert _ask(f"{running.url}/?article=tea") == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("script", "printed"),
+    [
+        pytest.param("shards.py", "0 ['tea', 'rice']\n1 ['coffee', 'salt']\n", id="get_replica_context"),
+        pytest.param("thresholds.py", "True\nFalse\n", id="user_config"),
+        pytest.param("watched.py", "6.0\n", id="check_health"),
+        pytest.param("batched.py", "".join(f"{n} in a batch of 3\n" for n in (1.5, 2.5, 3.5)), id="batch"),
+        pytest.param("zoo.py", "OWL says 7\nBEAR says 7\nOWL says 7\n", id="multiplexed"),
+    ],
+)
+def test_deployment_features(deployment_features: Path, script: str, printed: str) -> None:
+    assert _run_script(deployment_features / script) == printed
+
+
+def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
+    folder = _write_files("docs/testing.md", tmp_path)
+    ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
+    assert (ended.code, "5 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr

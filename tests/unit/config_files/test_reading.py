@@ -161,15 +161,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_every_setting_of_the_code_can_be_in_a_file_with_its_default() -> None:
     entry = schema.DeploymentEntry(name="A")
     settings = {field.name: getattr(DeploymentConfig(), field.name) for field in dataclasses.fields(DeploymentConfig)}
-    del settings["user_config_json"]
+    del settings["user_config_json"]  # in a file it is no text
     assert entry.model_dump() == {"name": "A", "version": None, "user_config": None, **settings}
-
-
-def test_a_user_config_is_written_as_it_is() -> None:
-    entry = schema.DeploymentEntry(name="A", user_config={"threshold": [1, 2]})
-    assert entry.given() == {"name": "A", "user_config_json": '{"threshold": [1, 2]}'}
-    with pytest.raises(ValueError, match="user_config is nan"):
-        schema.DeploymentEntry(name="A", user_config=float("nan"))
 
 
 @pytest.mark.feature("65")

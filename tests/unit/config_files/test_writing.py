@@ -29,7 +29,9 @@ def deployment(of: str, name: str, version: str = "", **settings: object) -> Dep
 SHOP = application(
     "shop",
     origin("shop:build", {"greeting": "Hi"}),
-    deployment("shop", "Prices", version="2", num_replicas=3, request_timeout_s=None),
+    deployment(
+        "shop", "Prices", version="2", num_replicas=3, request_timeout_s=None, user_config_json='{"discount": 0.5}'
+    ),
     deployment("shop", "Shop"),
 )
 OF_A_SCRIPT = application("loose", "", deployment("loose", "Loose"))
@@ -46,7 +48,13 @@ def test_what_differs_from_the_defaults_is_written_and_read_again() -> None:
         {"greeting": "Hi"},
     )
     assert [one.given() for one in entry.deployments] == [
-        {"name": "Prices", "version": "2", "num_replicas": 3, "request_timeout_s": None},
+        {
+            "name": "Prices",
+            "version": "2",
+            "num_replicas": 3,
+            "request_timeout_s": None,
+            "user_config": {"discount": 0.5},
+        },
         {"name": "Shop", "num_replicas": 1},
     ]
 

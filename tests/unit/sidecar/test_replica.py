@@ -29,7 +29,7 @@ class Clockwork:
 
 async def _replica(loop: Any) -> Replica:
     spec = DeploymentSpec("app", "Model", Runtime("python", (), "/"), import_path="models:Model")
-    replica = Replica(ReplicaContext("app", "Model", "Model#1"), spec, UserCode(spec, lambda sha256: b""))
+    replica = Replica(ReplicaContext("app", "Model", "Model#1", 0), spec, UserCode(spec, ""))
     replica.loop = loop
     return replica
 
