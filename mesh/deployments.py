@@ -62,7 +62,7 @@ class Deployment(Generic[D]):
             check_route_prefix(self.own_route_prefix)
         if (self.init_args or self.init_kwargs) and self.code is not None and not isinstance(self.code, type):
             raise ConfigError(f"{self.name} is a function: no constructor takes its init_args and init_kwargs")
-        if self.config.user_config_json and not callable(getattr(self.target, "reconfigure", None)):
+        if self.config.user_config_json and all(method.name != "reconfigure" for method in self.methods):
             raise ConfigError(
                 f"{self.name} has a user_config and no method that takes it: give it a reconfigure(self, user_config)"
             )

@@ -9,7 +9,7 @@ from typing import Any
 import cloudpickle
 import pytest
 
-from mesh.config import DeploymentConfig
+from mesh.config import DeploymentConfig, Method, MethodKind
 from mesh.dag import ClassNode, FunctionNode
 from mesh.deployments import Deployment, deployment
 from mesh.errors import ConfigError
@@ -149,3 +149,14 @@ def test_a_function_has_no_constructor_arguments() -> None:
 def test_a_deployment_travels_by_pickle() -> None:
     made: Deployment[Any] = deployment(num_replicas=2)(Greeter)
     assert pickle.loads(cloudpickle.dumps(made)) == made
+
+
+def test_a_stored_deployment_with_a_user_config_is_not_loaded_to_see_what_takes_it() -> None:
+    unloadable: Any = object()
+    config = DeploymentConfig(user_config_json="1")
+    found = Deployment(
+        code=None, name="A", config=config, methods=(Method("reconfigure", MethodKind.DEF),), stored=unloadable
+    )
+    assert found.user_config == 1
+    with pytest.raises(ConfigError, match="no method that takes it"):
+        Deployment(code=None, name="A", config=config, stored=unloadable)
