@@ -58,13 +58,13 @@ def starting(
     look = _detached if detached and not os.environ.get(ADDRESS_VARIABLE) else _to_attach_to
     found = look(name, http_options, grpc_options) if attach else None
     if found is not None:
-        yield lambda: _use(_attached(found))
+        yield lambda: _use(lambda: _attached(found))
         return
     booted = boot_engine()
     try:
         from mesh import used_mesh  # noqa: F401 - now, while the engine does the same
 
-        yield lambda http=http_options, grpc=grpc_options: _use(_started(booted, detached, http, grpc, name))
+        yield lambda http=http_options, grpc=grpc_options: _use(lambda: _started(booted, detached, http, grpc, name))
     finally:
         booted.dismiss()
 
@@ -239,11 +239,13 @@ def _listens_at(mesh: LivingMesh, options: HTTPOptions | GRPCOptions) -> bool:
     return port != 0 and host == options.host and options.port in (port, 0)
 
 
-def _use(mesh: UsedMesh) -> UsedMesh:
+def _use(make: Callable[[], UsedMesh]) -> UsedMesh:
+    """The mesh that this process has from now on; another thread may have been quicker, then it is that one."""
     global _used
     with _lock:
-        _used = mesh
-    return to_deploy_to()
+        if _used is None or not _used.is_alive:
+            _used = make()
+        return to_deploy_to()
 
 
 def _attached(living: LivingMesh) -> UsedMesh:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable
+from time import monotonic
 from typing import cast
 
 from mesh.carrier.carrier import LARGEST_BATCH_BYTES, Passenger
@@ -18,8 +19,8 @@ from mesh.carrier.carrier import LARGEST_BATCH_BYTES, Passenger
 _LENGTH_BYTES = 4
 _UNSENT_BYTES = 1024 * 1024
 """Nothing more is taken while the kernel has not accepted this much."""
-_SEND_AFTER = 32
-"""So many things to say in one tick do not wait for its end: the other process works on them meanwhile."""
+_LONGEST_HOLD_S = 0.00025
+"""What was said so long ago does not wait for the end of the tick: the other process works on it meanwhile."""
 
 
 def _message(content: bytes) -> bytes:
@@ -39,7 +40,7 @@ class UnixSocket(asyncio.Protocol):
         self._unread = b""
         self._is_paused = False
         self._is_scheduled = False
-        self._said = 0  # since the last send
+        self._held_since_s = 0.0
         self._is_lost = False
 
     @classmethod
@@ -57,11 +58,12 @@ class UnixSocket(asyncio.Protocol):
             self._lose(error)
 
     def wake(self) -> None:
-        self._said += 1
-        if self._said >= _SEND_AFTER:
-            self._send()
-        elif not self._is_scheduled and self._transport is not None:
+        if self._is_scheduled:
+            if monotonic() - self._held_since_s >= _LONGEST_HOLD_S:
+                self._send()
+        elif self._transport is not None:
             self._is_scheduled = True
+            self._held_since_s = monotonic()
             self._loop.call_soon(self._end_tick)
 
     def close(self) -> None:
@@ -74,7 +76,7 @@ class UnixSocket(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        self._said = 0
+        self._held_since_s = monotonic()
         if self._is_lost or self._passenger is None or self._transport is None:
             return
         take = self._passenger.take

@@ -142,3 +142,21 @@ def test_a_mesh_of_another_version_is_refused_naming_both(detached: int, places:
     ended = script(ASKS)
     card.write_text(json.dumps(told))
     assert re.search(r"is of mesh 99\.1, and this process uses mesh \d+\.\d+\.\d+", ended.stderr)
+
+
+@pytest.mark.feature("21")
+def test_threads_that_start_a_mesh_at_the_same_time_share_one() -> None:
+    told = printed(
+        "import threading, mesh\n"
+        "together = threading.Barrier(3)\n"
+        "meshes = set()\n"
+        "def start():\n"
+        "    together.wait()\n"
+        "    mesh.start(http_options=mesh.HTTPOptions(port=0))\n"
+        "    meshes.add(mesh.status().engine_pid)\n"
+        "threads = [threading.Thread(target=start) for _ in range(3)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "print(len(meshes))\n"
+    )
+    assert told == "1"
