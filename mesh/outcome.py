@@ -14,8 +14,9 @@ from typing import Any
 
 from mesh import errors
 from mesh.connect import Connection
+from mesh.error_detail import decode_error
 from mesh.loops import Crossing, crossing_to
-from mesh.payload import Payload, decode, decode_error
+from mesh.payload import Payload, decode
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.router.call import Call
 from mesh.router.item_stream import ItemStream

@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator
 from contextvars import ContextVar
 from typing import Any
 
+from mesh.error_detail import encode_error
 from mesh.errors import PayloadError
 from mesh.outcome import Outcome
-from mesh.payload import ERROR, ITEMS, Payload, encode_error, register_decoder
+from mesh.payload import ERROR, ITEMS, Payload, register_decoder
 from mesh.response_generator import DeploymentResponseGenerator
 
 arriving: ContextVar[Outcome | None] = ContextVar("mesh_arriving", default=None)

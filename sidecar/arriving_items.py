@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mesh import connect, errors
+from mesh.error_detail import decode_error
 from mesh.outcome import Outcome
-from mesh.payload import ERROR, Payload, decode_error
+from mesh.payload import ERROR, Payload
 from mesh.router.item_stream import ItemStream
 from mesh.v1.payload_pb2 import ErrorDetail
 

@@ -10,8 +10,9 @@ from mesh import errors
 from mesh.carrier import Carrier
 from mesh.context import RequestContext, encode_call_context
 from mesh.deadline import from_wire_ms
+from mesh.error_detail import encode_error
 from mesh.frames import WINDOW, Opened, ReplicaEnd
-from mesh.payload import Payload, encode_error
+from mesh.payload import Payload
 from mesh.segments.buffer import Buffer
 from mesh.segments.sharing import Sharing
 from mesh.v1.payload_pb2 import ErrorDetail

@@ -22,18 +22,10 @@ from mesh import errors
 from mesh.answers import encode_refusal
 from mesh.context import RequestContext, current, turn
 from mesh.deadline import NEVER
+from mesh.error_detail import encode_error
 from mesh.http import decode_request, empty_request
 from mesh.passed_stream import arriving
-from mesh.payload import (
-    DOOR_CALL,
-    HTTP_REQUEST,
-    HTTP_RESPONSE,
-    WEBSOCKET,
-    Payload,
-    decode,
-    encode_error,
-    encode_result,
-)
+from mesh.payload import DOOR_CALL, HTTP_REQUEST, HTTP_RESPONSE, WEBSOCKET, Payload, decode, encode_result
 from mesh.response import ATTACHABLES, complete, passed_on_as
 from mesh.response_generator import DeploymentResponseGenerator
 from mesh.segments.buffer import Buffer

@@ -16,7 +16,8 @@ from mesh import errors
 from mesh.carrier import Carrier, Passenger
 from mesh.config import DeploymentConfig, Method
 from mesh.context import RequestContext
-from mesh.payload import Payload, describe_error
+from mesh.error_detail import describe_error
+from mesh.payload import Payload
 from mesh.router.call import Call
 from mesh.router.candidate import Candidate
 from mesh.router.endpoints import Endpoint, compare

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mesh import errors, payload
+from mesh import error_detail, errors, payload
 from mesh.frames import FRAME_BYTES
 from mesh.payload import Attachable, Payload, attach, attached
 from mesh.segments.buffer import InMemory
@@ -53,8 +53,8 @@ def _raised(error: BaseException) -> BaseException:
 
 
 def _over_a_hop(error: BaseException) -> BaseException:
-    detail = payload.encode_error(error)
-    return payload.decode_error(pb.ErrorDetail.FromString(detail.SerializeToString()))
+    detail = error_detail.encode_error(error)
+    return error_detail.decode_error(pb.ErrorDetail.FromString(detail.SerializeToString()))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,12 @@ def test_a_class_of_a_script_travels_by_value_to_a_process_without_that_script()
 
 def test_an_attachment_at_top_level_arrives_as_its_value() -> None:
     assert _arrived(Reference(_result_of(5)), 1, key=Reference(_result_of("six"))) == ((5, 1), {"key": "six"})
+
+
+def test_arguments_that_are_all_attachments_need_no_pickle() -> None:
+    attached = (Reference(_result_of("first")), Reference(_result_of("second")))
+    assert payload.encode_call(attached, {}, (Reference,)).body == b""
+    assert _arrived(*attached) == (("first", "second"), {})
 
 
 def test_an_attachment_inside_a_container_arrives_as_a_reference_with_its_payload() -> None:
@@ -318,7 +324,7 @@ def test_what_cannot_be_rebuilt_arrives_as_user_code_error_with_type_message_and
     error: Exception, message: str
 ) -> None:
     arrived = _over_a_hop(_raised(error))
-    assert payload.encode_error(error).pickled == b""
+    assert error_detail.encode_error(error).pickled == b""
     assert isinstance(arrived, errors.UserCodeError)
     assert arrived.type_name == f"{type(error).__module__}.{type(error).__qualname__}"
     assert message in str(arrived)
@@ -340,16 +346,16 @@ def test_what_would_end_the_callers_process_task_or_loop_is_an_error_of_user_cod
 def test_an_exception_of_any_size_fits_into_a_frame() -> None:
     error = _raised(ValueError("\N{GRINNING FACE}" * 1_000_000))
     error.big = b"x" * FRAME_BYTES  # type: ignore[attr-defined]
-    detail = payload.encode_error(error)
+    detail = error_detail.encode_error(error)
     assert detail.ByteSize() < FRAME_BYTES
-    assert isinstance(payload.decode_error(detail), errors.UserCodeError)
-    large = OwnError(1, hint="x" * (payload.MAX_ERROR_BYTES - 1000))
+    assert isinstance(error_detail.decode_error(detail), errors.UserCodeError)
+    large = OwnError(1, hint="x" * (error_detail.MAX_ERROR_BYTES - 1000))
     assert isinstance(_over_a_hop(large), OwnError)
 
 
 def test_a_message_that_is_no_unicode_text_arrives() -> None:
     assert str(_over_a_hop(ValueError("caf\udce9"))) == "caf\udce9"
-    assert payload.encode_error(ValueError("caf\udce9")).message == "caf?"
+    assert error_detail.encode_error(ValueError("caf\udce9")).message == "caf?"
 
 
 @pytest.mark.parametrize(
@@ -364,7 +370,7 @@ def test_a_message_that_is_no_unicode_text_arrives() -> None:
     ids=["deadline", "rejected", "method", "user", "a user's subclass of ours"],
 )
 def test_whose_fault_an_error_is(error: Exception, kind: int) -> None:
-    assert payload.encode_error(error).kind == kind
+    assert error_detail.encode_error(error).kind == kind
 
 
 def _user_code() -> None:
@@ -378,7 +384,7 @@ def test_the_traceback_shows_the_users_frames_of_the_whole_chain_and_none_of_our
     try:
         _user_code()
     except ValueError as error:
-        text = payload.encode_error(error).traceback
+        text = error_detail.encode_error(error).traceback
     assert text.count("_user_code") >= 2
     assert "The above exception was the direct cause" in text
     assert "cannot be read here" in text
@@ -387,13 +393,13 @@ def test_the_traceback_shows_the_users_frames_of_the_whole_chain_and_none_of_our
 
 
 def test_an_error_that_only_our_code_raised_has_no_traceback() -> None:
-    assert payload.encode_error(errors.RequestRejected("never raised")).traceback == ""
+    assert error_detail.encode_error(errors.RequestRejected("never raised")).traceback == ""
 
 
 def test_without_frames_of_the_user_the_notes_say_where_and_arrive_once() -> None:
     error = KeyError("n")
     error.add_note("while the graph read input['n']")
-    assert payload.encode_error(error).traceback == "while the graph read input['n']"
+    assert error_detail.encode_error(error).traceback == "while the graph read input['n']"
     arrived = _over_a_hop(_raised(_over_a_hop(error)))
     assert arrived.__notes__ == ["while the graph read input['n']"]
 
@@ -409,7 +415,7 @@ def test_over_many_hops_the_first_traceback_is_shown_once_and_nothing_grows() ->
     assert len(notes) == 2
     assert notes[1].startswith("in the replica:\nTraceback (most recent call last):")
     assert notes[1].count("Traceback") == 1
-    assert payload.encode_error(again).ByteSize() == payload.encode_error(once).ByteSize()
+    assert error_detail.encode_error(again).ByteSize() == error_detail.encode_error(once).ByteSize()
     assert again.__mesh_detail__.message == "code 1"  # type: ignore[attr-defined]
 
 

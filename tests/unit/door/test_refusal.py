@@ -10,7 +10,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from mesh import errors
 from mesh.door.refusal import refusal
-from mesh.payload import describe_error, encode_error
+from mesh.error_detail import describe_error, encode_error
 
 
 def _details(wire: bytes) -> dict[str, Any]:

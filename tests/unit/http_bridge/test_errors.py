@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 
 from http_bridge.errors import error_answer
 from mesh import errors
-from mesh.payload import decode_error, encode_error
+from mesh.error_detail import decode_error, encode_error
 
 
 class Broken(Exception):

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 from mesh.carrier import Carrier, Passenger
 from mesh.config import DeploymentConfig
 from mesh.context import RequestContext, encode_call_context
+from mesh.error_detail import decode_error, encode_error
 from mesh.frames import ReplicaEnd
-from mesh.payload import PICKLE, Payload, decode_error, encode_error
+from mesh.payload import PICKLE, Payload
 from mesh.router.call import Call
 from mesh.router.endpoints import Endpoint
 from mesh.router.item_stream import ItemStream

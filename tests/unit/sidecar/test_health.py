@@ -38,7 +38,7 @@ class Watched:
     def __init__(self, function: Callable[[], Any], kind: MethodKind) -> None:
         loop = asyncio.get_running_loop()
         self.turns = Turns("A#1", 1, 1)
-        crossing = crossing_to(loop)
+        self._crossing = crossing = crossing_to(loop)
         models = HeldModels(crossing, lambda: None)
         hooks = Hooks(Surroundings(ReplicaContext("app", "A", "A#1"), loop, self.turns, models), crossing)
         user_code: Any = UserCode(function, kind)
@@ -59,6 +59,13 @@ class Watched:
     async def running(self) -> AsyncIterator[None]:
         async with self.checks.repeated(self.tell):
             yield
+        await self.end_turns()
+
+    async def end_turns(self) -> None:
+        """When the turn has done what it was given, and has told the loop, which is closed later."""
+        done = asyncio.Event()
+        self.turns.submit(lambda: self._crossing.put(lambda _: done.set(), None))
+        await done.wait()
         self.turns.close()
 
 
@@ -118,4 +125,4 @@ async def test_a_first_check_that_hangs_fails_the_start() -> None:
     with pytest.raises(ConstructionFailed, match="has not ended"):
         await watched.checks.begin()
     release.set()
-    watched.turns.close()
+    await watched.end_turns()

@@ -13,9 +13,10 @@ from mesh import errors
 from mesh.config import MethodKind
 from mesh.context import RequestContext, turn
 from mesh.deadline import NEVER
+from mesh.error_detail import decode_error
 from mesh.frames import item_cost
 from mesh.loops import crossing_to
-from mesh.payload import PICKLE, Payload, decode, decode_error, encode_call
+from mesh.payload import PICKLE, Payload, decode, encode_call
 from mesh.v1.payload_pb2 import ErrorDetail
 from sidecar.turns import Turns
 from sidecar.user_code import BoundMethod

@@ -11,7 +11,8 @@ import pytest
 from mesh import errors
 from mesh.config import MethodKind
 from mesh.context import RequestContext
-from mesh.payload import PICKLE, Payload, decode_error, encode_call
+from mesh.error_detail import decode_error
+from mesh.payload import PICKLE, Payload, encode_call
 from mesh.v1.payload_pb2 import ErrorDetail
 from sidecar.user_code import BoundMethod
 from sidecar.work import Work
