@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.context import LONGEST_CHAIN, RequestContext, Surroundings, current, encode_call_context, turn
-from mesh.loops import crossing_to
+from mesh.loops import crossing_to, settle
 
 ITEMS_AHEAD = 16
 """So many items a batched generator makes for a caller who has not read them; then it waits, with all of its batch."""
@@ -186,9 +186,9 @@ class Batch:
             try:
                 result = context.run(called, *arguments)
             except BaseException as error:
-                to_loop(_settle, (ended, None, _raisable(error, self._function.name)))
+                to_loop(settle, (ended, None, _raisable(error, self._function.name)))
             else:
-                to_loop(_settle, (ended, result, None))
+                to_loop(settle, (ended, result, None))
 
         around.turns.submit(job)
         return ended
@@ -223,13 +223,3 @@ def _raisable(error: BaseException, name: str) -> BaseException:
     wrapped = RuntimeError(f"{name} raised {type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
-
-
-def _settle(end: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
-    future, result, error = end
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)

@@ -242,6 +242,13 @@ class ApplicationSpec:
                     f"it cannot be a part of {self.name!r}"
                 )
 
+    def route_is_taken(self, other: str) -> ConfigError:
+        """The error for a route prefix that the application ``other`` has."""
+        return ConfigError(
+            f"application {self.name!r} cannot have the route prefix {self.route_prefix!r}: application "
+            f"{other!r} has it; give one of them another prefix or delete {other!r}"
+        )
+
     def to_proto(self) -> pb.ApplicationSpec:
         return pb.ApplicationSpec(
             name=self.name,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
@@ -68,6 +69,31 @@ def crossing_to(loop: asyncio.AbstractEventLoop) -> Crossing:
     if crossing is None:
         crossing = _crossings.setdefault(loop, Crossing(loop))
     return crossing
+
+
+def settle(end: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
+    """Give a future of this loop its result or its exception, unless it has ended; for :meth:`Crossing.put`."""
+    future, result, error = end
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):  # no future takes it
+        future.set_exception(RuntimeError(f"the user's code raised {error!r}"))
+    else:
+        future.set_exception(error)
+
+
+@asynccontextmanager
+async def going_on(coroutine: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """While inside, the coroutine runs beside, in a task of that name; then it is cancelled and waited for."""
+    task = asyncio.create_task(coroutine, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
+from mesh.loops import going_on
 from mesh.user_config import decode_user_config
 from sidecar.hooks import Hooks
 from sidecar.user_code import ConstructionFailed, UserCode, users_traceback
@@ -58,13 +59,8 @@ class Configured:
     @asynccontextmanager
     async def followed(self, tell: Callable[[], object]) -> AsyncIterator[None]:
         """While inside, wishes are followed; ``tell`` is called after each."""
-        task = asyncio.create_task(self._follow(tell), name="reconfigure")
-        try:
+        async with going_on(self._follow(tell), "reconfigure"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self, tell: Callable[[], object]) -> None:
         while True:

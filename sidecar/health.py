@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from mesh.config import DeploymentConfig
+from mesh.loops import going_on
 from sidecar.hooks import Hooks
 from sidecar.user_code import BoundMethod, ConstructionFailed, UserCode, users_traceback
 
@@ -47,13 +48,8 @@ class HealthChecks:
         if method is None:
             yield
             return
-        task = asyncio.create_task(self._repeat(method, tell), name="check_health")
-        try:
+        async with going_on(self._repeat(method, tell), "check_health"):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _repeat(self, method: BoundMethod, tell: Callable[[], object]) -> None:
         while True:

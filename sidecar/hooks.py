@@ -8,7 +8,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from mesh.context import RequestContext, Surroundings, current, new_request_id, turn
-from mesh.loops import Crossing
+from mesh.loops import Crossing, settle
 from sidecar.user_code import BoundMethod
 
 
@@ -44,9 +44,9 @@ class Hooks:
             try:
                 context.run(function)
             except BaseException as error:
-                self._crossing.put(_settle, (ended, error))
+                self._crossing.put(settle, (ended, None, error))
             else:
-                self._crossing.put(_settle, (ended, None))
+                self._crossing.put(settle, (ended, None, None))
 
         self._surroundings.turns.submit(job)
         await ended
@@ -62,15 +62,3 @@ async def _awaited(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
     result = function(*args)
     if hasattr(result, "__await__"):
         await result
-
-
-def _settle(end: tuple[asyncio.Future[None], BaseException | None]) -> None:
-    future, error = end
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    elif isinstance(error, StopIteration):  # no future takes it
-        future.set_exception(RuntimeError(f"the user's code raised {error!r}"))
-    else:
-        future.set_exception(error)

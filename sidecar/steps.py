@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Generator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from mesh.loops import settle
+
 if TYPE_CHECKING:
     from sidecar.session import ReplicaSession
 
@@ -31,17 +33,7 @@ def _on_turn(session: ReplicaSession, context: Context, function: Any, *args: An
             result, error = context.run(function, *args), None
         except BaseException as raised:
             result, error = None, raised
-        session.crossing.put(_settle, (future, result, error))
+        session.crossing.put(settle, (future, result, error))
 
     session.turns.submit(step)
     return future
-
-
-def _settle(outcome: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
-    future, result, error = outcome
-    if future.done():
-        return
-    if error is None:
-        future.set_result(result)
-    else:
-        future.set_exception(error)

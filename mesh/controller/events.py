@@ -27,7 +27,7 @@ from mesh.controller.state import (
     with_death,
     with_replica,
 )
-from mesh.errors import ConfigError, DeploymentNotFound
+from mesh.errors import DeploymentNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,7 @@ def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
         if other.spec.name == spec.name or other.deleting or spec.route_prefix is None:
             continue
         if spec.route_prefix in (other.spec.route_prefix, other.route_prefix):
-            raise ConfigError(
-                f"application {spec.name!r} cannot have the route prefix {spec.route_prefix!r}: application "
-                f"{other.spec.name!r} has it; give one of them another prefix or delete {other.spec.name!r}"
-            )
+            raise spec.route_is_taken(other.spec.name)
 
 
 def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:

@@ -16,7 +16,7 @@ from mesh.context import ReplicaContext
 from mesh.controller.state import revision_key
 from mesh.controller.views import unknown_endpoint_set
 from mesh.controller.watch import Watch
-from mesh.errors import ConfigError, DeployFailed, DeploymentNotFound
+from mesh.errors import DeployFailed, DeploymentNotFound
 from mesh.local.connection import LocalConnection
 from mesh.local.views import application_status, endpoint_set
 from mesh.loops import LoopThread
@@ -162,10 +162,7 @@ class LocalApplications:
     def _check_route(self, spec: ApplicationSpec) -> None:
         for other in self._applications.values():
             if other.spec.name != spec.name and other.spec.route_prefix == spec.route_prefix is not None:
-                raise ConfigError(
-                    f"application {spec.name!r} cannot have the route prefix {spec.route_prefix!r}: application "
-                    f"{other.spec.name!r} has it; give one of them another prefix or delete {other.spec.name!r}"
-                )
+                raise spec.route_is_taken(other.spec.name)
 
     def _publish(self, beside: Mapping[str, LocalApplication]) -> None:
         version = next(self._version)
