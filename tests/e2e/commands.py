@@ -72,9 +72,9 @@ def run_to_end(*command: str, cwd: Path = ROOT, env: dict[str, str] | None = Non
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run_python(*arguments: str, cwd: Path = ROOT) -> Ended:
+def run_python(*arguments: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Ended:
     """Run the interpreter of the tests on a script or module."""
-    return run_to_end(sys.executable, *arguments, cwd=cwd)
+    return run_to_end(sys.executable, *arguments, cwd=cwd, env=env)
 
 
 def meshctl(*arguments: str, cwd: Path = ROOT) -> Ended:

@@ -12,7 +12,7 @@ import re
 import pytest
 
 import mesh
-from tests.e2e.commands import Ended, run_python, run_to_end
+from tests.e2e.commands import Ended, run_python
 from tests.e2e.local.conftest import LocalMesh
 from tests.e2e.test_examples import SERVED
 
@@ -38,7 +38,7 @@ def test_script_prints_the_same_with_and_without_processes(script: tuple[str, ..
 
 def _run(script: tuple[str, ...], environment: dict[str, str]) -> Ended:
     module, *arguments = script
-    return run_to_end("python", "-m", f"examples.{module}", *arguments, env=environment)
+    return run_python("-m", f"examples.{module}", *arguments, env=environment)
 
 
 def _without_what_differs(printed: str) -> str:
