@@ -7,8 +7,9 @@ import base64
 import os
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,11 +58,22 @@ class GivingUp:
     async def many(self, number: int, at_a_time: int, seed: int) -> None:
         """So many calls, of kinds and for moments that are drawn."""
         draw = random.Random(seed)
-        names = list(self.kinds)
-        drawn = iter(draw.choices(names, [self.kinds[name][0] for name in names], k=number))
+        await self._give_up(draw, iter(self._drawn(draw, number)), at_a_time)
 
+    async def until(self, end_s: float, at_a_time: int, seed: int) -> None:
+        """The same until a moment of the monotonic clock."""
+        draw = random.Random(seed)
+        await self._give_up(
+            draw, (self._drawn(draw, 1)[0] for _ in iter(lambda: monotonic() < end_s, False)), at_a_time
+        )
+
+    def _drawn(self, draw: random.Random, number: int) -> list[str]:
+        names = list(self.kinds)
+        return draw.choices(names, [self.kinds[name][0] for name in names], k=number)
+
+    async def _give_up(self, draw: random.Random, names: Iterator[str], at_a_time: int) -> None:
         async def give_up_again_and_again() -> None:
-            for name in drawn:
+            for name in names:
                 self.given_up[name] += 1
                 await self.kinds[name][1](draw)
 

@@ -57,6 +57,10 @@ class Asked:
         """Of this replica."""
         return census()
 
+    async def told(self) -> tuple[int, dict[str, int]]:
+        """Which process this is, and the same."""
+        return os.getpid(), census()
+
     async def meet(self) -> int:
         """Return when as many calls are here as there are slots, so never while one of them is taken."""
         return await self._met.wait()
@@ -80,6 +84,11 @@ class Back(Asked):
         while True:
             yield (number := number + 1)
             await asyncio.sleep(0)
+
+    async def count_to(self, number: int) -> AsyncGenerator[int, None]:
+        """So many numbers."""
+        for value in range(number):
+            yield value
 
     def count_on_turn(self) -> Generator[int, None, None]:
         """The same as a plain generator."""

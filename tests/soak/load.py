@@ -16,7 +16,9 @@ Send = Callable[[str], Awaitable[Any]]
 
 
 class SteadyLoad:
-    """Calls ``send`` with keys "0", "1", ... from this loop while it is open; leaving it waits for those under way."""
+    """Calls ``send`` with keys "0", "1", ... from this loop while it is open, as often as it is opened.
+
+    Leaving it waits for those under way."""
 
     def __init__(self, send: Send, at_a_time: int) -> None:
         self.answered = 0
@@ -25,7 +27,7 @@ class SteadyLoad:
         self._send = send
         self._at_a_time = at_a_time
         self._keys = count()
-        self._is_open = True
+        self._is_open = False
         self._callers: list[asyncio.Task[None]] = []
 
     @property
@@ -34,6 +36,7 @@ class SteadyLoad:
         return self.errors.total()
 
     async def __aenter__(self) -> Self:
+        self._is_open = True
         self._callers = [asyncio.create_task(self._call_again_and_again()) for _ in range(self._at_a_time)]
         return self
 
