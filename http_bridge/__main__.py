@@ -10,11 +10,13 @@ import logging
 import signal
 import sys
 from collections.abc import Generator
+from time import monotonic
 
 import uvicorn
 
 from http_bridge.app import Bridge
 from http_bridge.joined_writes import HttpProtocol
+from http_bridge.slow_clients import SlowClients
 from mesh.connect import attach
 from mesh.engine.child import Child
 from mesh.loops import new_loop
@@ -82,10 +84,20 @@ def make_server(bridge: Bridge) -> Server:
 class Server(uvicorn.Server):
     """uvicorn, told by :meth:`stop` to end: its own signal handlers would end the process by the signal."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.slow_clients = SlowClients()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave the process's signals alone."""
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            self.slow_clients.look(self.server_state.connections, monotonic())
+        return await super().on_tick(counter)
 
     def stop(self) -> None:
         """Take nothing new, end what was begun, and let ``serve`` return."""
