@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import psutil
 
 import mesh
@@ -11,7 +12,7 @@ from mesh import connect
 from tests.e2e.commands import LIMIT_S
 from tests.e2e.giving_up import GivingUp
 from tests.e2e.running_mesh import Run, RunningMesh
-from tests.services.patience import SLOTS, Back, Front, census
+from tests.services.patience import LARGE_BYTES, SLOTS, Back, Front, census
 
 GIVEN_UP = 10_000
 AT_A_TIME = 40
@@ -26,6 +27,7 @@ async def test_ten_thousand_cancelled_calls_leave_nothing(own_mesh: RunningMesh,
     callers = GivingUp(front, back, own_mesh.url)
     # What exists once, and as many threads of turns as are ever wanted, before the count begins.
     await asyncio.gather(*(front.meet_on_turn() for _ in range(SLOTS)))
+    await front.look(np.ones(LARGE_BYTES, np.uint8))
     await callers.many(1000, AT_A_TIME, seed=0)
     before = await _at_rest(own_mesh, front, back)
     await callers.many(GIVEN_UP, AT_A_TIME, seed=1)
