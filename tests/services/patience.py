@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -27,8 +28,9 @@ LARGE_BYTES = 1_500_000
 def census() -> dict[str, int]:
     """What this process holds: tasks of the running loop, threads, descriptors, and segments, its own and others'.
 
-    Segments of its own that are free for the next use count for nothing: they are given back by themselves.
+    Segments of its own that are free for the next use count for nothing, nor does what only waits for the collector.
     """
+    gc.collect()
     total_bytes, free_bytes = process_pool().sizes()
     descriptors = [_target(descriptor) for descriptor in os.listdir("/proc/self/fd")]
     return {
