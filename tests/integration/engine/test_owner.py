@@ -146,7 +146,7 @@ def test_a_controller_that_keeps_falling_is_started_again(start: Start, reports:
 @pytest.mark.parametrize("detached", [False, True], ids=["attached", "detached"])
 def test_a_stop_drains_bridge_and_controller_first(start: Start, reports: Reports, detached: bool) -> None:
     engine = start(detached=detached)
-    assert reports.next("bridge")["argument"] == {"debug_errors": not detached}
+    assert reports.next("bridge")["argument"] == {"debug_errors": not detached, "number": 0, "bridges": 1}
     reports.next("controller")
 
     engine.stop(drain=True)

@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from http_bridge.__main__ import Server, _debug_errors, make_server
 from http_bridge.joined_writes import JoinedWrites
+from http_bridge.server import Server, make_server
 from mesh.config import DeploymentConfig
 
 from .conftest import FakeMesh
@@ -150,13 +150,6 @@ async def test_stopping_ends_what_was_begun_and_takes_nothing_new(mesh: FakeMesh
     assert (await reader.read()).endswith(b"\r\n\r\ndone")
     await running.task
     writer.close()
-
-
-@pytest.mark.parametrize(
-    ("argument", "shown"), [(b"", True), (b"{}", True), (b'{"debug_errors": false}', False)], ids=["", "{}", "false"]
-)
-def test_tracebacks_are_shown_unless_the_engine_says_no(argument: bytes, shown: bool) -> None:
-    assert _debug_errors(argument) is shown
 
 
 class Transport(asyncio.Transport):
