@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Final
 
 from http_bridge.shares import Shares
@@ -13,8 +13,12 @@ from http_bridge.shares import Shares
 AT_ONCE: Final = 16
 """Connections taken in one tick; then those that are open have their turn."""
 
-YIELD_S: Final = 0.002
-"""How long a connection is left to the bridges that have fewer. They may be busy, or dead: then it is taken anyway."""
+YIELD_S: Final = 0.005
+"""How long a connection is left to the bridges that have fewer. When none of them takes any meanwhile, being busy, or
+dead, it is taken anyway."""
+
+AT_ONCE_FOR_OTHERS: Final = 4
+"""Connections taken then, in one go."""
 
 NO_DESCRIPTORS_S: Final = 1.0
 """How long nothing is taken after the system has refused another descriptor."""
@@ -25,22 +29,25 @@ _log = logging.getLogger(__name__)
 class Acceptor:
     """Makes a connection of ``make_protocol`` of each client that comes to one of ``listeners``.
 
-    Between :meth:`start` and :meth:`close`; it does not own the sockets. libuv's own way would take all that wait in
-    one go, so that of two idle bridges the first one awake has everything.
+    Between :meth:`start` and :meth:`close`; it does not own the sockets, and only counts ``open_connections``. The way
+    of libuv would be to take all that wait in one go, so that of two idle bridges the first one awake has everything.
     """
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         make_protocol: Callable[[], asyncio.Protocol],
+        open_connections: Sized,
         shares: Shares | None = None,
     ) -> None:
         self._listeners = listeners
         self._make_protocol = make_protocol
+        self._open = open_connections
         self._shares = shares
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[object]] = set()
         self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._yielded_to: tuple[int, ...] = ()
         self._is_closing = False
 
     def start(self) -> None:
@@ -48,6 +55,11 @@ class Acceptor:
         for listener in self._listeners:
             listener.setblocking(False)
             self._loop.add_reader(listener, self._on_waiting, listener)
+
+    def tell_share(self) -> None:
+        """Tell the other bridges how many connections this one has."""
+        if self._shares is not None:
+            self._shares.tell(len(self._open) + len(self._adopting))
 
     async def close(self) -> None:
         """Take those who wait at this moment, and nobody after that; returns when all of them are connections."""
@@ -62,15 +74,20 @@ class Acceptor:
             await asyncio.wait(self._adopting)
 
     def _on_waiting(self, listener: socket.socket) -> None:
+        self.tell_share()
         if self._shares is None:
-            self._take_some(listener)
+            self._take_some(listener, AT_ONCE)
         elif self._shares.has_least():
             self._take(listener)  # one, so that the next one goes to whoever has least then
-        else:
+        elif self._shares.others() != self._yielded_to:
+            self._yielded_to = self._shares.others()
             self._pause(listener, YIELD_S)
+        else:
+            self._yielded_to = ()
+            self._take_some(listener, AT_ONCE_FOR_OTHERS)
 
-    def _take_some(self, listener: socket.socket) -> None:
-        for _ in range(AT_ONCE):
+    def _take_some(self, listener: socket.socket, most: int) -> None:
+        for _ in range(most):
             if not self._take(listener):
                 return
 
@@ -80,8 +97,7 @@ class Acceptor:
 
     def _go_on(self, listener: socket.socket) -> None:
         del self._timers[listener]
-        self._loop.add_reader(listener, self._on_waiting, listener)
-        self._take_some(listener)
+        self._loop.add_reader(listener, self._on_waiting, listener)  # at once, if somebody still waits
 
     def _take(self, listener: socket.socket) -> bool:
         """Take one connection; whether there was one."""
@@ -100,8 +116,7 @@ class Acceptor:
         adopting: asyncio.Task[object] = self._loop.create_task(self._adopt(accepted))
         self._adopting.add(adopting)
         adopting.add_done_callback(self._adopting.discard)
-        if self._shares is not None:
-            self._shares.add_one()
+        self.tell_share()
         return True
 
     async def _adopt(self, accepted: socket.socket) -> None:

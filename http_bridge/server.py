@@ -67,14 +67,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections from sockets that listen."""
-        self._acceptor = Acceptor(sockets or (), self._connection, self._shares)
+        self._acceptor = Acceptor(sockets or (), self._connection, self.server_state.connections, self._shares)
         self._acceptor.start()
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        if self._shares is not None:
-            self._shares.tell(len(self.server_state.connections))
+        self._acceptor.tell_share()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

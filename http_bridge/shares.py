@@ -32,13 +32,13 @@ class Shares:
         """This bridge has that many."""
         self._numbers[self._own] = connections
 
-    def add_one(self) -> None:
-        """This bridge has one more."""
-        self._numbers[self._own] += 1
-
     def has_least(self) -> bool:
         """No other bridge has fewer."""
         return self._numbers[self._own] <= min(self._numbers)
+
+    def others(self) -> tuple[int, ...]:
+        """The numbers of the other bridges."""
+        return (*self._numbers[: self._own], *self._numbers[self._own + 1 :])
 
     def close(self) -> None:
         """This bridge takes no more connections; nobody leaves one to it."""
