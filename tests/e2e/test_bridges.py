@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 import mesh
 from mesh.reachable import wait_reachable
 from tests.e2e.commands import LIMIT_S, done, serving, wait_until
-from tests.e2e.keep_alive import Clients, KeepAlive
+from tests.e2e.keep_alive import Answer, Clients, KeepAlive
 from tests.e2e.load import Load
 from tests.e2e.running_mesh import GONE_WITHIN_S, RunningMesh, kill
 from tests.services import bridged
@@ -102,10 +103,15 @@ def test_death_of_one_bridge_breaks_its_own_connections_only(
     assert deployed.wait_for_another(title, than=dying)
 
 
+async def _think_and_get(clients: Clients, _: str) -> Answer:
+    await asyncio.sleep(0.005)  # so that about half of the connections are idle whenever something happens
+    return await clients.get("/")
+
+
 async def test_bridges_are_restarted_one_by_one_and_no_request_is_lost(deployed: RunningMesh) -> None:
     before = deployed.bridges()
     async with Clients(deployed.url, 16) as clients:
-        async with Load(lambda _: clients.get("/"), at_a_time=16) as load:
+        async with Load(partial(_think_and_get, clients), at_a_time=16) as load:
             await load.wait_for_more(200)
             for title, pid in before.items():
                 os.kill(pid, signal.SIGTERM)
@@ -196,7 +202,7 @@ async def test_the_only_bridge_answers_all_that_has_come_before_the_mesh_ends(pl
             held, opener = KeepAlive(running.url), KeepAlive(running.url)
             slow = asyncio.create_task(held.get(f"/?stream={key}"))
             await opener.get(f"/?begun={key}")
-            async with Load(lambda _: clients.get("/"), at_a_time=16) as load:
+            async with Load(partial(_think_and_get, clients), at_a_time=16) as load:
                 await load.wait_for_more(200)
                 running.process.send_signal(signal.SIGTERM)
                 await load.wait(lambda: bool(load.errors))

@@ -237,3 +237,23 @@ async def test_the_pieces_of_a_message_count_together(at: str) -> None:
         with suppress(ConnectionClosed):
             await socket.send([bytes(400)] * 3)
         assert (await _end(socket))[0] == 1009
+
+
+async def test_a_client_that_is_still_sending_hears_what_was_wrong(deployed: RunningMesh) -> None:
+    """Whoever closes a connection with something unread in it resets it, and takes its own last words back."""
+    async with _limited():
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(deployed.url.rpartition(":")[2]))
+        writer.write(
+            b"GET /small?do=echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        size_bytes = 20_000_000
+        writer.write(b"\x82\xff" + size_bytes.to_bytes(8, "big") + bytes(4))  # binary, masked with zeros
+        for _ in range(20):
+            writer.write(bytes(size_bytes // 20))
+            await writer.drain()
+        said = await reader.read()
+        writer.close()
+    assert said[0] == 0x88  # close
+    assert int.from_bytes(said[2:4], "big") == 1009
