@@ -19,6 +19,9 @@ from http_bridge.shares import Shares
 DRAIN_S: Final = 20.0
 """Seconds that requests which have begun may take after :meth:`Server.stop`."""
 
+CUT_S: Final = 1.0
+"""Seconds in which those that are cut off are told so."""
+
 KEEP_ALIVE_S: Final = 65
 """Longer than the usual 60 s of clients and proxies, so that they close idle connections and never race with us."""
 
@@ -44,8 +47,7 @@ def make_server(bridge: Bridge, shares: Shares | None = None) -> Server:
     )
     log = logging.getLogger("uvicorn.error")
     log.setLevel(logging.ERROR)
-    # uvicorn takes a handshake that was answered with an HTTP response for one that was forgotten.
-    log.addFilter(lambda record: "without completing handshake" not in record.getMessage())
+    log.addFilter(_is_an_error)
     return Server(config, shares)
 
 
@@ -94,8 +96,18 @@ class Server(uvicorn.Server):
         except TimeoutError:
             cut = state.connections | state.tasks
             _log.error("%d requests and connections were cut off: they had not ended after %g s", len(cut), DRAIN_S)
-            for task in state.tasks:
+            for task in (left := set(state.tasks)):
                 task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=CUT_S)
 
     def _connection(self) -> asyncio.Protocol:
         return HttpConnection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _is_an_error(record: logging.LogRecord) -> bool:
+    """uvicorn takes a handshake that was answered with an HTTP response for one that was forgotten, and a request that
+    we have cut off for one that has failed.
+    """
+    was_cut = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not was_cut and "without completing handshake" not in record.getMessage()
