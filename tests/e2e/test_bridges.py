@@ -124,7 +124,7 @@ async def test_bridges_are_restarted_one_by_one_and_no_request_is_lost(deployed:
 
 
 async def test_what_is_under_way_ends_well(deployed: RunningMesh, key: str) -> None:
-    at = deployed.url.replace("http", "ws", 1)
+    at = deployed.url.replace("http", "ws", 1) + f"/?key={key}"
     gate = mesh.DeploymentHandle("default", "Gate")
     async with asyncio.timeout(LIMIT_S), Clients(deployed.url, 4) as clients, connect(at) as chat, connect(at) as chat2:
         stream = asyncio.create_task(clients.get(f"/?stream={key}"))
@@ -138,6 +138,7 @@ async def test_what_is_under_way_ends_well(deployed: RunningMesh, key: str) -> N
             with pytest.raises(ConnectionClosed):
                 await socket_.recv()
             assert socket_.close_code == 1012
+        await gate.wait(f"{key} 1012")
         await gate.open(key)
         await gate.open(f"{key}-slow")
         assert (await stream).body == b"begun 0 1 2 ended"

@@ -18,7 +18,8 @@ from tests.services.handles import Gate
 class Bridged:
     """Answers at once, or at ``?wait=key`` and ``?stream=key`` when the gate of that key is open.
 
-    ``?open=key`` opens it, and ``?begun=key`` is answered when somebody waits there.
+    ``?open=key`` opens it, and ``?begun=key`` is answered when somebody waits there. A WebSocket with ``?key=key`` that
+    is closed with a code opens the gate of "key code".
     """
 
     def __init__(self, gate: mesh.DeploymentHandle) -> None:
@@ -44,8 +45,9 @@ class Bridged:
 
     async def _echo(self, socket: WebSocket) -> None:
         await socket.accept()
-        async for text in socket.iter_text():
-            await socket.send_text(text)
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            await socket.send_text(message["text"])
+        await self._gate.open(f"{socket.query_params['key']} {message['code']}")
 
 
 node = Bridged.bind(Gate.options(max_ongoing_requests=100).bind())
