@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from http_bridge import accepting
 from http_bridge.accepting import Acceptor
 from http_bridge.shares import Shares
 
@@ -88,6 +90,41 @@ async def test_nothing_is_left_to_one_that_has_said_goodbye(pair: tuple[Shares, 
     second.close()
     assert first.has_least()
     first.close()
+
+
+class Exhausted(socket.socket):
+    """A listener of a process that has no descriptor left, once."""
+
+    refusals = 1
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if self.refusals:
+            self.refusals -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+@pytest.mark.parametrize("wait_s", [0.01, 1000.0], ids=["tried again", "not at once"])
+async def test_no_descriptor_left_is_told_and_waited_for(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wait_s: float
+) -> None:
+    monkeypatch.setattr(accepting, "NO_DESCRIPTORS_S", wait_s)
+    with Exhausted(fileno=listener.dup().detach()) as exhausted:
+        connections = Connections()
+        acceptor = Acceptor([exhausted], connections.make, connections)
+        acceptor.start()
+        if wait_s == 0.01:
+            ends = await clients(listener, 3, connections)
+        else:
+            ends = await clients(listener, 3)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not connections
+        await acceptor.close()
+        assert len(connections) == 3
+        for end in ends:
+            end.close()
+    assert caplog.text.count("Too many open files") == 1
 
 
 async def test_a_bridge_that_ends_takes_those_who_wait_already(listener: socket.socket) -> None:
