@@ -13,7 +13,7 @@ import uvicorn
 
 from http_bridge.accepting import Acceptor
 from http_bridge.app import Bridge
-from http_bridge.connections import HttpConnection, WebSocketConnection
+from http_bridge.connection import HttpConnection
 from http_bridge.shares import Shares
 
 DRAIN_S: Final = 20.0
@@ -38,7 +38,7 @@ def make_server(bridge: Bridge, shares: Shares | None = None) -> Server:
     config = uvicorn.Config(
         bridge,
         http=HttpConnection,
-        ws=WebSocketConnection,
+        ws="http_bridge.websocket_connection:WebSocketConnection",
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from http_bridge import connections, server
+from http_bridge import connection, server
 from http_bridge.joined_writes import JoinedWrites
 from http_bridge.server import Server, make_server
 from mesh.config import DeploymentConfig
@@ -185,7 +185,7 @@ async def test_stopping_closes_a_connection_that_stays_silent(
     async def work(request: Request) -> str:
         return "done"
 
-    monkeypatch.setattr(connections, "IDLE_S", 0.05)
+    monkeypatch.setattr(connection, "IDLE_S", 0.05)
     await mesh.serve("/", work)
     reader, writer = await running.exchange(sent)
     if sent:
