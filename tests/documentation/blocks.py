@@ -1,8 +1,8 @@
 """The fenced blocks of a page, and what is wrong with them. Nothing here runs any.
 
-``python``, ``yaml`` and ``toml`` blocks are files: their first line is ``# name.py``. A ``console`` block holds commands
-after ``$ `` and, below each, what it prints; ``...`` stands for what varies, on a line of its own for any lines.
-``text`` is no code.
+``python``, ``yaml`` and ``toml`` blocks are files: their first line is ``# name.py``. A ``console`` block holds
+commands after ``$ `` and, below each, what it prints; ``...`` stands for what varies, on a line of its own for any
+lines. ``^C`` below the output of what goes on ends it. ``text`` is no code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILES: Final = ("python", "yaml", "toml")
 WITHOUT_CODE: Final = ("text", "mermaid")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"# ([\w.-]+\.(?:py|ya?ml|toml))\n(.*)", re.DOTALL)
+_FILE = re.compile(r"# ([\w.-]+\.(?:py|ya?ml|toml))\n.*", re.DOTALL)
 _INDENTED = re.compile(r"^(?![ ]*(?:[-*]|\d+\.) )\S[^\n]*\n\n {4}(\S[^\n]*)", re.MULTILINE)
 
 
@@ -37,7 +37,7 @@ class Block:
     def file(self) -> tuple[str, str] | None:
         """The name and the content of the file that it is; None for a block that is none, or does not say its name."""
         found = _FILE.fullmatch(self.text)
-        return (found[1], found[2]) if found and self.language in FILES else None
+        return (found[1], self.text) if found and self.language in FILES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def unused_files(blocks: list[Block]) -> set[str]:
         used |= found
         code = "\n".join(files[name] for name in found)
         found = {name for name in files if name not in used and _mentions(code, name)}
-    return files.keys() - used
+    return files.keys() - used - {"pyproject.toml"}  # tools read that one without being told
 
 
 def _mentions(text: str, name: str) -> bool:

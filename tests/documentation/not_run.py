@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _FETCHES: Final = "it fetches packages or a repository"
@@ -17,11 +18,20 @@ NOT_RUN: Final = {
         ". .venv/bin/activate": _FETCHES,
         "pip install .": _FETCHES,
     },
+    "docs/other_languages.md": {
+        'grpcurl -plaintext -d \'{"deployment": "Sums", "method": "add", "body": "WzEsMl0="}\' 127.0.0.1:9000 '
+        "mesh.v1.PredictService/Predict": "grpcurl has to be installed; tests/e2e/test_door.py asks the same in Python",
+    },
 }
 """Commands by page."""
 
+HELP: Final = re.compile(r"meshctl \w+ --help")
+"""Compared by tests/unit/cli/test_reference.py, for all commands in one process."""
+
 LOCAL: Final = (
     "docs/composing.md",
+    "docs/decisions/003-graph.md",
+    "docs/decisions/013-types.md",
     "docs/deployment_features.md",
     "docs/graphs.md",
     "docs/handles.md",

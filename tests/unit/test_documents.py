@@ -1,4 +1,4 @@
-"""The documents are whole: their links lead somewhere, their blocks are such as can be run, and the site has every page."""
+"""The documents are whole: links lead somewhere, blocks are such as can be run, and the site has every page."""
 
 from __future__ import annotations
 
