@@ -1,4 +1,4 @@
-"""Docstrings name things as ``:func:`start```, which editors and pydoc show well; on the site these become links."""
+"""Docstrings as the site shows them: names such as ``:func:`start``` become links, and doctests blocks of code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from griffe import Extension, Module, NameResolutionError, Object
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|exc):`([\w.]+)`")
 
 
+_DOCTEST = re.compile(r"^>>> .*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
+
+
 class DocstringRoles(Extension):
-    """Turns roles into links to where the site tells of the name, and into plain code where it does not."""
+    """A role becomes a link to where the site tells of the name, and plain code where it does not."""
 
     def on_package(self, *, pkg: Module, **_: Any) -> None:
         """Called when a package has been read."""
         for obj in _objects_of(pkg):
             if obj.docstring is not None:
-                obj.docstring.value = _ROLE.sub(lambda found: _link(found[1], obj), obj.docstring.value)  # noqa: B023
+                obj.docstring.value = _as_markdown(obj.docstring.value, obj)
 
 
 def _objects_of(obj: Object) -> Iterator[Object]:
@@ -26,6 +29,11 @@ def _objects_of(obj: Object) -> Iterator[Object]:
     for member in obj.members.values():
         if not member.is_alias:
             yield from _objects_of(member)  # type: ignore[arg-type] # no alias, so an object
+
+
+def _as_markdown(text: str, obj: Object) -> str:
+    text = _ROLE.sub(lambda found: _link(found[1], obj), text)
+    return _DOCTEST.sub(lambda found: f"```pycon\n{found[0]}\n```", text).replace("<BLANKLINE>\n", "\n")
 
 
 def _link(name: str, obj: Object) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 _FETCHES: Final = "it fetches packages or a repository"
+_MEASURES: Final = "it takes up to fifteen minutes; tests/e2e/test_benchmarks.py runs each benchmark for a moment"
 
 NOT_RUN: Final = {
     "README.md": {
@@ -17,6 +18,11 @@ NOT_RUN: Final = {
         "python3.11 -m venv .venv": _FETCHES,
         ". .venv/bin/activate": _FETCHES,
         "pip install .": _FETCHES,
+    },
+    "docs/performance.md": {
+        "make bench                  # the table below, and every round of it in .benchmarks/figures.json": _MEASURES,
+        "make bench BENCH=--quick    # the same in a few minutes, to see whether something broke": _MEASURES,
+        "make profile                # where the time goes: flame graphs in profiles/": _MEASURES,
     },
     "docs/other_languages.md": {
         'grpcurl -plaintext -d \'{"deployment": "Sums", "method": "add", "body": "WzEsMl0="}\' 127.0.0.1:9000 '
