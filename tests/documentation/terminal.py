@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -31,34 +30,55 @@ _PORT = re.compile(r"(?P<before>localhost:|127\.0\.0\.1:|--(?:grpc-)?port[ =]|po
 _GOES_ON = re.compile(r"^(?:\w+=\S+ )*(?:meshctl run|meshctl logs .*(?:-f|--follow))\b")
 _SCRIPT = re.compile(r"^(?:\w+=\S+ )*python (?P<script>[\w-]+\.py)\b")
 _MAKES_A_MESH = re.compile(r"\bmesh\.(?:run|start)\(|\.deploy\(")
-_FAREWELL: Final = "mesh: the script has ended"
-"""What a script says at its end; one page shows it, and then it is the same everywhere."""
+_ASIDES: Final = (
+    re.compile(r"^mesh: the script has ended.*(?:\n|\Z)", re.MULTILINE),
+    re.compile(r"^\(\w+#\w+\) .*(?:\n|\Z)", re.MULTILINE),
+)
+"""A script's last word, and what replicas log and print, which comes when it comes: seen where a page shows it."""
 
 _TAKES_FREE_PORTS = """import mesh
 mesh.start(http_options=mesh.HTTPOptions(port={http}), grpc_options=mesh.GRPCOptions(port={grpc}))
 """
 
 
-@dataclass
 class _Started:
     """A command that runs, and what it has printed so far."""
 
-    process: subprocess.Popen[str]
-    printed: str = ""
-    has_ended: bool = False
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.printed = ""
+        self.has_ended = False
+        self.changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
-    def read(self) -> None:
+    def interrupt(self) -> int:
+        """End it by Ctrl-C; its exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it as nothing can prevent."""
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended and all that it has printed is here."""
+        try:
+            return self.process.wait(timeout=LIMIT_S)
+        finally:
+            self.process.kill()
+            self._reader.join()
+
+    def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._add(line)
+        with self.process.stdout as output:
+            for line in output:
+                with self.changed:
+                    self.printed += line
+                    self.changed.notify_all()
         with self.changed:
             self.has_ended = True
-            self.changed.notify_all()
-
-    def _add(self, line: str) -> None:
-        with self.changed:
-            self.printed += line
             self.changed.notify_all()
 
 
@@ -77,6 +97,7 @@ class Terminal:
             "CURL_HOME": str(folder),
             "COLUMNS": "80",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "",  # what a script prints comes in one piece, and nothing in the middle of a line
             "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:asyncio",  # a reader need not have it, and it warns
         }
         self._files = files
@@ -86,14 +107,14 @@ class Terminal:
     def run(self, command: Command) -> None:
         """Run it. Raises AssertionError when it prints something else than the page shows, or fails without a word."""
         typed = self._as_run(command.typed)
-        goes_on = self._goes_on(command.typed)
+        goes_on = _GOES_ON.match(command.typed) is not None
         if goes_on or self._script_with_a_mesh(command.typed):
             self.stop()
         started = self._start(typed)
         try:
             self._check(command, started, goes_on=goes_on)
         except BaseException:
-            started.process.kill()
+            started.kill()
             raise
         if command.typed.startswith("meshctl start"):
             self._is_detached = True
@@ -107,26 +128,21 @@ class Terminal:
         if (stays := self._stays) is None:
             return
         self._stays = None
-        stays.process.send_signal(signal.SIGINT)
-        code = stays.process.wait(timeout=LIMIT_S)
+        code = stays.interrupt()
         assert code in (0, -signal.SIGINT), f"it ended with {code} at Ctrl-C:\n{stays.printed}"
 
     def close(self) -> None:
         """End everything, whatever has happened."""
         if self._stays is not None:
-            self._stays.process.kill()
-            self._stays.process.wait()
+            self._stays.kill()
         if self._is_detached:
-            self._start("meshctl shutdown --now").process.wait(timeout=LIMIT_S)
+            self._start("meshctl shutdown --now").wait()
 
     # --- a command as it is run
 
     def _as_run(self, typed: str) -> str:
         if script := self._script_with_a_mesh(typed):
-            if self._is_local:
-                typed = f"MESH_LOCAL=1 {typed}"
-            if not self._is_local or self._goes_on(typed):
-                typed = typed.replace(script, self._at_free_ports(script), 1)
+            typed = f"MESH_LOCAL=1 {typed}" if self._is_local else typed.replace(script, self._at_free_ports(script), 1)
         elif (typed.startswith(("meshctl run", "meshctl start"))) and ".yaml" not in typed and "--help" not in typed:
             typed += "" if "--port" in typed else f" --port {HTTP_PORT}"
             typed += "" if "--grpc-port" in typed or "--no-grpc" in typed else f" --grpc-port {GRPC_PORT}"
@@ -142,14 +158,9 @@ class Terminal:
     def _at_free_ports(self, script: str) -> str:
         """A copy of the script whose mesh listens at free ports where the page means the usual ones."""
         copy = f"at_free_ports_{script}"
-        code = self._files[script]
-        start = "" if "HTTPOptions(" in code else _TAKES_FREE_PORTS.format(http=HTTP_PORT, grpc=GRPC_PORT)
-        (self._folder / copy).write_text(self._with_free_ports(start + code))
+        start = _TAKES_FREE_PORTS.format(http=HTTP_PORT, grpc=GRPC_PORT)
+        (self._folder / copy).write_text(self._with_free_ports(start + self._files[script]))
         return copy
-
-    def _goes_on(self, typed: str) -> bool:
-        script = _SCRIPT.match(typed)
-        return bool(_GOES_ON.match(typed)) or (script is not None and "blocking=True" in self._files[script["script"]])
 
     def _with_free_ports(self, text: str) -> str:
         return _PORT.sub(lambda found: found["before"] + self._free_port(found["port"]), text)
@@ -177,9 +188,7 @@ class Terminal:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        started = _Started(process)
-        threading.Thread(target=started.read, daemon=True).start()
-        return started
+        return _Started(process)
 
     def _check(self, command: Command, started: _Started, *, goes_on: bool) -> None:
         limit = monotonic() + LIMIT_S
@@ -191,7 +200,7 @@ class Terminal:
         if goes_on and not started.has_ended:
             self._stays = started
             return
-        code = started.process.wait(timeout=LIMIT_S)
+        code = started.wait()
         if command.expected:
             assert self._is_as_shown(command, started, whole=not goes_on), self._said(command, started)
         else:
@@ -199,8 +208,10 @@ class Terminal:
 
     def _is_as_shown(self, command: Command, started: _Started, *, whole: bool) -> bool:
         printed = _tidy(self._with_ports_of_the_page(started.printed))
-        if _FAREWELL not in command.expected:
-            printed = "\n".join(line for line in printed.split("\n") if not line.startswith(_FAREWELL))
+        for aside in _ASIDES:
+            if not aside.search(command.expected):
+                printed = aside.sub("", printed)
+        printed = printed.rstrip("\n")
         pattern = as_pattern(command.expected)
         return bool(pattern.fullmatch(printed) if whole else re.match(pattern.pattern + r"(?:\n|\Z)", printed))
 
