@@ -41,6 +41,7 @@ LOCAL: Final = (
     "docs/deployment_features.md",
     "docs/graphs.md",
     "docs/handles.md",
+    "docs/key_concepts.md",
 )
 """Pages whose scripts run as a mesh in their own process, which shows the same in a third of the time."""
 

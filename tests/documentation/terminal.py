@@ -29,7 +29,7 @@ HTTP_PORT, GRPC_PORT = "8000", "9000"
 _PORT = re.compile(r"(?P<before>localhost:|127\.0\.0\.1:|--(?:grpc-)?port[ =]|port ?[:=] ?)(?P<port>[1-9]\d{3,4})\b")
 _GOES_ON = re.compile(r"^(?:\w+=\S+ )*(?:meshctl run|meshctl logs .*(?:-f|--follow))\b")
 _SCRIPT = re.compile(r"^(?:\w+=\S+ )*python (?P<script>[\w-]+\.py)\b")
-_MAKES_A_MESH = re.compile(r"\bmesh\.(?:run|start)\(|\.deploy\(")
+_MAKES_A_MESH = re.compile(r"\b(?:mesh|serve)\.(?:run|start)\(|\.deploy\(")
 _ASIDES: Final = (
     re.compile(r"^mesh: the script has ended.*(?:\n|\Z)", re.MULTILINE),
     re.compile(r"^\(\w+#\w+\) .*(?:\n|\Z)", re.MULTILINE),
