@@ -13,7 +13,7 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test docs features bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test docs features bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated programs proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
@@ -30,7 +30,7 @@ help:
 demo: .venv/.examples
 	@$(BIN)/python -m examples.digits.demo
 
-test: lint graphviz
+test: lint programs
 	$(BIN)/python -m pytest
 
 # The variable keeps the makers of the theme from telling of what is to follow it (docs/decisions/023-site.md).
@@ -142,15 +142,16 @@ $(BUF):
 	  echo 'npm could not install @bufbuild/buf:'; tail -n 5 $(TOOLS)/npm.log; \
 	fi
 
-graphviz:
+# Tests draw with dot and ask with curl.
+programs:
 	@mkdir -p $(TOOLS)
-	@if command -v dot >/dev/null; then \
+	@if command -v dot >/dev/null && command -v curl >/dev/null; then \
 	  :; \
 	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-	  echo 'SKIPPED tests that draw pictures: install graphviz to run them'; \
+	  echo 'install graphviz and curl: tests that draw pictures are SKIPPED without the one, pages of docs/ FAIL without the other'; \
 	elif ! { apt-get $(APT_LIMITS) update && DEBIAN_FRONTEND=noninteractive apt-get $(APT_LIMITS) install --yes \
-	    --no-install-recommends graphviz; } >$(TOOLS)/apt.log 2>&1; then \
-	  echo 'SKIPPED tests that draw pictures: apt could not install graphviz:'; tail -n 5 $(TOOLS)/apt.log; \
+	    --no-install-recommends graphviz curl; } >$(TOOLS)/apt.log 2>&1; then \
+	  echo 'apt could not install graphviz and curl, which tests that draw and the pages of docs/ need:'; tail -n 5 $(TOOLS)/apt.log; \
 	fi
 APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=1
 

@@ -9,7 +9,10 @@ from mesh.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class HTTPOptions:
-    """Where the HTTP bridge listens. "localhost" is 127.0.0.1 and ::1; port 0 takes any free one."""
+    """Where the HTTP bridge listens. "localhost" is 127.0.0.1 and ::1; port 0 takes any free one.
+
+    Raises :class:`ConfigError` for a port that is none.
+    """
 
     host: str = "localhost"
     port: int = 8000
@@ -20,7 +23,10 @@ class HTTPOptions:
 
 @dataclass(frozen=True, slots=True)
 class GRPCOptions:
-    """Where the door, ``mesh.v1.PredictService``, listens; port 0 takes any free one, with None there is no door."""
+    """Where the door, ``mesh.v1.PredictService``, listens; port 0 takes any free one, with None there is no door.
+
+    Raises :class:`ConfigError` for a port that is none.
+    """
 
     host: str = "127.0.0.1"
     port: int | None = 9000

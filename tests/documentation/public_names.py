@@ -68,4 +68,6 @@ def _documented() -> Iterator[tuple[str, Any]]:
 
 
 def _says_something(value: Any) -> bool:
-    return bool(value.__doc__ and value.__doc__.strip())
+    text = (value.__doc__ or "").strip()
+    made_by_dataclass = inspect.isclass(value) and text.startswith(f"{value.__name__}(")
+    return bool(text) and not made_by_dataclass
