@@ -35,7 +35,7 @@ test: lint programs
 
 # The variable keeps the makers of the theme from telling of what is to follow it (docs/decisions/023-site.md).
 docs: .venv/.dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'the documentation is in site/index.html'
 
 features: .venv/.dev

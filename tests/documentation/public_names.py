@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Final
 
+from mesh.deployments import Deployment
+
 MODULES: Final = ("mesh", "mesh.dag", "mesh.drivers", "mesh.http_adapters", "mesh.errors", "mesh.testing")
 
 _ADAPTERS: Final = (
@@ -60,10 +62,11 @@ def _public(module: Any) -> list[str]:
 def _documented() -> Iterator[tuple[str, Any]]:
     for name, value in _names():
         yield name, value
-        if inspect.isclass(value):
-            for attribute, member in vars(value).items():
+        described = value.target if isinstance(value, Deployment) else value
+        if inspect.isclass(described):
+            for attribute, member in vars(described).items():
                 is_code = inspect.isfunction(member) or isinstance(member, property | classmethod | staticmethod)
-                if is_code and not attribute.startswith("_"):
+                if is_code and (attribute == "__call__" or not attribute.startswith("_")):
                     yield f"{name}.{attribute}", member
 
 
