@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.documentation.blocks import PAGES, ROOT, blocks_of, commands_of, files_of
-from tests.documentation.not_run import HELP, LOCAL, NOT_RUN, RUN_ELSEWHERE
+from tests.documentation.not_run import LOCAL, RUN_ELSEWHERE, is_run
 from tests.documentation.terminal import Terminal
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES if "```console" in page.read_text()]
@@ -47,7 +47,7 @@ def test_page(page: str, folder: Path) -> None:
     terminal = Terminal(folder, files_of(blocks), is_local=page in LOCAL)
     try:
         for command in commands_of(blocks):
-            if command.typed not in NOT_RUN.get(page, {}) and not HELP.fullmatch(command.typed):
+            if is_run(page, command.typed):
                 terminal.run(command)
         terminal.stop()
     finally:
