@@ -15,7 +15,7 @@ class HTTPOptions:
     """Where HTTP is answered. "localhost" is 127.0.0.1 and ::1; port 0 takes any free one.
 
     All ``bridges`` are processes that answer there. One does with one core at most; more are of use where its core is
-    busy and others are not.
+    busy and others are not. Raises :class:`ConfigError` for a port that is none, and for no or too many bridges.
     """
 
     host: str = "localhost"
@@ -30,7 +30,10 @@ class HTTPOptions:
 
 @dataclass(frozen=True, slots=True)
 class GRPCOptions:
-    """Where the door, ``mesh.v1.PredictService``, listens; port 0 takes any free one, with None there is no door."""
+    """Where the door, ``mesh.v1.PredictService``, listens; port 0 takes any free one, with None there is no door.
+
+    Raises :class:`ConfigError` for a port that is none.
+    """
 
     host: str = "127.0.0.1"
     port: int | None = 9000
