@@ -20,7 +20,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from tests.documentation.blocks import Command
+from tests.documentation.blocks import ROOT, Command
 
 LIMIT_S: Final = 60
 """No command takes longer to print what the page shows."""
@@ -141,7 +141,9 @@ class Terminal:
     # --- a command as it is run
 
     def _as_run(self, typed: str) -> str:
-        if script := self._script_with_a_mesh(typed):
+        if typed.startswith("mypy "):
+            typed = f"PYTHONPATH={ROOT} {typed}"  # an installation that can be edited is none to mypy
+        elif script := self._script_with_a_mesh(typed):
             typed = f"MESH_LOCAL=1 {typed}" if self._is_local else typed.replace(script, self._at_free_ports(script), 1)
         elif (typed.startswith(("meshctl run", "meshctl start"))) and ".yaml" not in typed and "--help" not in typed:
             typed += "" if "--port" in typed else f" --port {HTTP_PORT}"
