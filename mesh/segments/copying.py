@@ -45,16 +45,20 @@ def keep(buffers: Sequence[memoryview], stop: Stop = lambda: False) -> tuple[Buf
 
 async def keep_aside(buffers: Sequence[memoryview], stop: Stop = lambda: False) -> tuple[Buffer, ...]:
     """As :func:`keep`, in another thread: until it is done the user's memory must not change."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Kept] = loop.create_future()
-    _keeper().put((buffers, future, lambda: future.cancelled() or stop()))
-    kept = await future
+    kept = await _copied(buffers, stop)
     if not isinstance(kept, BaseException):
         return kept
     try:
         raise kept
     finally:
         del kept  # else error and frame refer to each other, and the user's memory waits for a collector
+
+
+def _copied(buffers: Sequence[memoryview], stop: Stop) -> asyncio.Future[_Kept]:
+    """What the other thread makes of them, an error included; whoever waits keeps no reference to this future."""
+    future: asyncio.Future[_Kept] = asyncio.get_running_loop().create_future()
+    _keeper().put((buffers, future, lambda: future.cancelled() or stop()))
+    return future
 
 
 def process_pool() -> Pool:

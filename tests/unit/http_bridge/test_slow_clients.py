@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from http_bridge.__main__ import Server, make_server
+from http_bridge.server import Server, make_server
 from http_bridge.slow_clients import SlowClients
 
 from .conftest import FakeMesh
