@@ -121,6 +121,7 @@ async def test_crash_at_a_point_of_an_operation_changes_nothing_of_its_outcome(
     if operation != "apply":
         await mesh.apply(2)
         before = await mesh.replicas(2)
+    await mesh.client.status()  # the controller is there
     controller = mesh.controller()
     mesh.death.write_text(str(point))
     match operation:
