@@ -42,12 +42,17 @@ class Connection(asyncio.Protocol):
 
     async def open(self) -> None:
         """Connect."""
-        await asyncio.get_running_loop().create_connection(lambda: self, self._parts.hostname, self._parts.port)
+        host, port = self._parts.hostname, self._parts.port
+        assert host is not None
+        assert port is not None
+        await asyncio.get_running_loop().create_connection(lambda: self, host, port)
 
     async def get(self, query: str) -> None:
         """One request, up to the end of its response. Raises RuntimeError when that is no good one."""
         self._ended = asyncio.get_running_loop().create_future()
-        self._transport.write(f"GET {self._parts.path or '/'}?{query} HTTP/1.1\r\nHost: {self._parts.netloc}\r\n\r\n".encode())
+        self._transport.write(
+            f"GET {self._parts.path or '/'}?{query} HTTP/1.1\r\nHost: {self._parts.netloc}\r\n\r\n".encode()
+        )
         await self._ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -27,13 +27,13 @@ async def chunks(number: int) -> AsyncGenerator[bytes, None]:
         yield TOKEN
 
 
-async def paced(number: int) -> AsyncGenerator[str, None]:
+async def paced(number: int) -> AsyncGenerator[bytes, None]:
     """One each 10 ms as an event, which bears the moment at which it was due, on the clock that all processes share."""
     begin = perf_counter()
     for index in range(number):
         due = begin + index * PACE_S
         await asyncio.sleep(max(0.0, due - perf_counter()))
-        yield f"data: {due:.6f}\n\n"
+        yield b"data: %.6f\n\n" % due
 
 
 async def first(_: int) -> AsyncGenerator[bytes, None]:

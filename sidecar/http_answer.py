@@ -31,16 +31,19 @@ async def answer_http(work: Work, request: Request | None, result: Any) -> None:
 
 
 async def _stream_response(work: Work, request: Request | None, response: Response) -> None:
-    encoding = HTTP_RESPONSE
+    is_begun = False
     pause_s = 0.0
 
     async def give(piece: bytes) -> None:
-        nonlocal encoding, pause_s
+        nonlocal is_begun, pause_s
+        if not is_begun:
+            is_begun = True
+            await work.send(Payload(HTTP_RESPONSE, piece))
+            return
         if not piece:
             work.end_items()  # the client has it all; background tasks may still run
             return
-        await work.send(Payload(encoding, piece))
-        encoding = BYTES
+        await work.send(Payload(BYTES, piece))
         if monotonic() >= pause_s:
             await asyncio.sleep(0)  # pieces of the same moment share a batch; one before a long step is sent now
             pause_s = monotonic() + LONGEST_RUN_S
