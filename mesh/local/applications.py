@@ -21,6 +21,7 @@ from mesh.local.connection import LocalConnection
 from mesh.local.views import application_status, endpoint_set
 from mesh.loops import LoopThread
 from mesh.router.endpoints import Endpoint
+from mesh.target_pickle import copy_application
 from mesh.v1 import endpoint_pb2
 from sidecar.replica import Replica
 from sidecar.session import ReplicaSession
@@ -156,7 +157,8 @@ class LocalApplications:
         replicas = []
         for rank in range(spec.config.num_replicas):
             context = ReplicaContext(spec.application, spec.name, f"{spec.name}#{next(self._launched):06x}", rank)
-            replicas.append(LocalReplica(context, spec, UserCode(spec, blobs.__getitem__), self.connection))
+            user_code = UserCode(spec, blobs.__getitem__, copy_application)
+            replicas.append(LocalReplica(context, spec, user_code, self.connection))
         return replicas
 
     def _check_route(self, spec: ApplicationSpec) -> None:
