@@ -38,8 +38,8 @@ def copy_application(application: Any) -> Any:
     except Exception as error:
         path, culprit = _culprit(application, "app")
         raise PayloadError(
-            f"in one process each replica has a copy of its application, and {path} is a {_kind(culprit)}, which cannot "
-            f"be copied ({error}). {_IN_THE_REPLICA[0].upper()}{_IN_THE_REPLICA[1:]}"
+            f"in one process each replica has a copy of its application, and {path} is a {_kind(culprit)}, which "
+            f"cannot be copied ({error}). {_IN_THE_REPLICA[0].upper()}{_IN_THE_REPLICA[1:]}"
         ) from error
 
 

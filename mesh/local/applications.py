@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from mesh.application_status import ApplicationStatus
@@ -35,10 +35,11 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class LocalApplication:
-    """An application that runs here: its replicas by deployment."""
+    """An application that runs here: its replicas by deployment, and the pickles of its spec by their SHA-256."""
 
     spec: ApplicationSpec
     replicas: Mapping[str, list[LocalReplica]]
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class LocalReplica(Replica):
@@ -89,7 +90,7 @@ class LocalApplications:
         for replica in (replica for replicas in new.values() for replica in replicas):
             self.by_id[replica.replica_id] = replica
             await replica.lives.enter_async_context(replica.looked_after(lambda: None))
-        self._applications[spec.name] = LocalApplication(spec, {**kept, **new})
+        self._applications[spec.name] = LocalApplication(spec, {**kept, **new}, application.blobs)
         self._publish({})
         if before is not None:
             gone = {name: replicas for name, replicas in before.replicas.items() if name not in kept}
@@ -131,6 +132,13 @@ class LocalApplications:
         while self._applications:
             _, application = self._applications.popitem()
             await self._end(application, None if drain else 0.0)
+
+    def specs(self) -> tuple[ApplicationSpec, ...]:
+        return tuple(application.spec for application in list(self._applications.values()))
+
+    def blobs(self, names: set[str]) -> dict[str, bytes]:
+        every = [application.blobs for application in list(self._applications.values())]
+        return {name: blob for blobs in every for name, blob in blobs.items() if name in names}
 
     def statuses(self) -> tuple[ApplicationStatus, ...]:
         return tuple(
