@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import enum
 import hashlib
@@ -206,6 +207,8 @@ class Streams:
             return self._plain_pieces()
         if kind == "/endless":
             return StreamingResponse(self._endless())
+        if kind == "/stuck":
+            return StreamingResponse(self._stuck())
         if kind == "/computes":
             return StreamingResponse(self._computes(request.query_params["file"]))
         number = int(request.query_params["number"])
@@ -227,6 +230,10 @@ class Streams:
     async def _endless(self) -> AsyncIterator[bytes]:
         while True:
             yield bytes(100_000)
+
+    async def _stuck(self) -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.Event().wait()
 
     async def _computes(self, file: str) -> AsyncIterator[bytes]:
         """Holds the loop of its replica behind each piece until the client has said, in a file, that it is there."""
