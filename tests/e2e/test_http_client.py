@@ -495,8 +495,8 @@ async def test_stream_that_breaks_half_way_is_seen_to_be_cut(
 
 @pytest.mark.feature("44h")
 async def test_stream_whose_next_piece_is_too_late_is_cut(async_client: httpx.AsyncClient, key: str) -> None:
-    hurry = {"X-Request-Timeout-Seconds": "0.5"}
-    async with async_client.stream("GET", "/streams/stuck", params={"key": key}, headers=hurry) as answer:
+    hurry = {"X-Request-Timeout-Seconds": "0.5"}  # the deployment has 60
+    async with async_client.stream("GET", "/streams/stuck", params={"key": key}, headers=hurry, timeout=20) as answer:
         pieces = answer.aiter_bytes()
         assert await anext(pieces) == b"first"
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
