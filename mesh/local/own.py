@@ -41,6 +41,8 @@ def start(
             "a local mesh has no gRPC door: call the handle that mesh.run returns, or HTTP where http_options say; "
             f"for PredictService {_OF_PROCESSES}"
         )
+    if http_options is not None and http_options.bridges > 1:
+        raise ConfigError(f"a local mesh is one process: it has one bridge, not {http_options.bridges}")
     from mesh.local.local_mesh import LocalMesh
 
     global _own

@@ -16,7 +16,7 @@ from mesh.engine import output
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for number, name in enumerate(("engine", "bridge", "Model#1", "Model#2", "Models#3")):
+    for number, name in enumerate(("engine", "bridge", "bridge-2", "Model#1", "Model#2", "Models#3")):
         log = tmp_path / f"{name}.log"
         log.write_text("".join(f"{name} line {line}\n" for line in range(3)))
         os.utime(log, (number, number))
@@ -29,7 +29,8 @@ def folder(tmp_path: Path) -> Path:
         (None, ["Model#1", "Model#2", "Models#3"]),
         ("Model", ["Model#1", "Model#2"]),
         ("Model#2", ["Model#2"]),
-        ("bridge", ["bridge"]),
+        ("bridge", ["bridge", "bridge-2"]),
+        ("bridge-2", ["bridge-2"]),
         ("nothing", []),
     ],
 )
