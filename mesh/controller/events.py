@@ -23,6 +23,7 @@ from mesh.controller.state import (
     Revision,
     moved,
     revision_key,
+    wanted_replicas,
     with_application,
     with_death,
     with_replica,
@@ -158,15 +159,18 @@ def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
 
 def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:
     key = revision_key(spec)
-    revisions = dict(before.revisions) if before else {}
+    revisions = before.revisions if before else {}
     ready = sum(
         replica.state is ReplicaState.RUNNING
         for replica in state.replicas.values()
         if (replica.application, replica.deployment, replica.revision) == (spec.application, spec.name, key)
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
-    revisions[key] = Revision(key, spec, established=key in revisions and ready >= spec.config.num_replicas)
-    return DeploymentState(revisions, wished=key, serving=before.serving if before else "")
+    wished = Revision(key, spec)
+    after = DeploymentState({**revisions, key: wished}, wished=key, serving=before.serving if before else "")
+    if key not in revisions or ready < wanted_replicas(after, wished):
+        return after
+    return replace(after, revisions={**revisions, key: replace(wished, established=True)})
 
 
 def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:

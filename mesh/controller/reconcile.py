@@ -27,6 +27,7 @@ from mesh.controller.state import (
     Revision,
     drained,
     moved,
+    wanted_replicas,
     with_death,
     with_replica,
 )
@@ -97,8 +98,8 @@ def _reconcile_application(
         if drains:
             state = replace(state, replicas={**state.replicas, **{r.replica_id: drained(r, now_s) for r in drains}})
         if not (application.deleting or state.stopping):
-            for revision in _lacking(application.deployments.get(deployment_name), kept, now_s):
-                state = _with_launches(state, revision, peers[deployment_name], now_s, gpus, launches)
+            for revision, wanted in _lacking(application.deployments.get(deployment_name), kept, now_s):
+                state = _with_launches(state, revision, wanted, peers[deployment_name], now_s, gpus, launches)
     return _pruned(state, application, peers), launches
 
 
@@ -108,20 +109,23 @@ def _surplus(replicas: Sequence[Replica], kept: Sequence[str], deployment: Deplo
     for key in kept:
         assert deployment is not None
         live = [replica for replica in replicas if replica.live and replica.revision == key]
-        surplus += without_place(deployment.revisions[key].spec.config.num_replicas, live)
+        surplus += without_place(wanted_replicas(deployment, deployment.revisions[key]), live)
     return surplus
 
 
-def _lacking(deployment: DeploymentState | None, kept: Sequence[str], now_s: float) -> list[Revision]:
+def _lacking(deployment: DeploymentState | None, kept: Sequence[str], now_s: float) -> list[tuple[Revision, int]]:
+    """The revisions of which replicas may be launched, with how many of each are wanted."""
     if deployment is None:
         return []
     revisions = (deployment.revisions[key] for key in kept)
-    return [revision for revision in revisions if not revision.gave_up and revision.retry_at_s <= now_s]
+    startable = (revision for revision in revisions if not revision.gave_up and revision.retry_at_s <= now_s)
+    return [(revision, wanted_replicas(deployment, revision)) for revision in startable]
 
 
 def _with_launches(
     state: MeshState,
     revision: Revision,
+    wanted: int,
     replicas: Sequence[Replica],
     now_s: float,
     gpus: Sequence[str],
@@ -129,7 +133,7 @@ def _with_launches(
 ) -> MeshState:
     spec = revision.spec
     live = [replica for replica in replicas if replica.live and replica.revision == revision.key]
-    for rank in missing_ranks(spec.config.num_replicas, live):
+    for rank in missing_ranks(wanted, live):
         replica = Replica(
             replica_id=replica_id(spec.name, state.launched),
             application=spec.application,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mesh.controller.state import EARLY_END_S, ApplicationState, DeploymentState, Replica, ReplicaState
+from mesh.controller.state import EARLY_END_S, ApplicationState, DeploymentState, Replica, ReplicaState, wanted_replicas
 
 Peers = Mapping[str, Sequence[Replica]]
 """The replicas of one application by deployment, each in the order of their launches."""
@@ -49,7 +49,7 @@ def _settled(application: ApplicationState, peers: Peers, now_s: float) -> Appli
         revisions = dict(deployment.revisions)
         for key, revision in deployment.revisions.items():
             running = _running(peers.get(name, ()), key)
-            if len(running) < revision.spec.config.num_replicas:
+            if len(running) < wanted_replicas(deployment, revision):
                 continue
             if not revision.established:
                 revisions[key] = revision = replace(revision, established=True, gave_up=False)
@@ -127,17 +127,17 @@ def _is_renewed(application: ApplicationState, name: str, replicas: Sequence[Rep
     """No replica of the deployment is there, or will be left over, that only ends what it has begun."""
     deployment = application.deployments.get(name)
     wished = deployment.revisions.get(deployment.wished) if deployment else None
-    if wished is None:
+    if deployment is None or wished is None:
         return not replicas
     current = all(replica.live and replica.revision == wished.key for replica in replicas)
-    return current and len(replicas) <= wished.spec.config.num_replicas
+    return current and len(replicas) <= wanted_replicas(deployment, wished)
 
 
 def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
     wished = deployment.revisions[deployment.wished]
     if deployment.serving == deployment.wished:
         return wished.established  # one of it may just be being replaced; that need not hold up the others
-    return len(_running(replicas, wished.key)) >= wished.spec.config.num_replicas
+    return len(_running(replicas, wished.key)) >= wanted_replicas(deployment, wished)
 
 
 def _is_absent(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:

@@ -247,6 +247,11 @@ def revision_key(spec: DeploymentSpec) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
+def wanted_replicas(deployment: DeploymentState, revision: Revision) -> int:
+    """How many replicas of a revision of the deployment are wanted: the one place where this number is read."""
+    return revision.spec.config.num_replicas
+
+
 def with_replica(state: MeshState, replica: Replica) -> MeshState:
     """The state with that replica instead of the one of its id."""
     return replace(state, replicas={**state.replicas, replica.replica_id: replica})

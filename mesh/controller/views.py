@@ -16,6 +16,7 @@ from mesh.controller.state import (
     Replica,
     ReplicaState,
     Revision,
+    wanted_replicas,
 )
 from mesh.user_config import user_config_key
 from mesh.v1 import controller_pb2 as pb
@@ -168,7 +169,7 @@ def _deployment_status(
         message="\n".join(refusals) or (revision.failure if revision else ""),
         failed_starts=revision.failed_starts if revision else 0,
         restarts=deployment.restarts,
-        num_replicas=revision.spec.config.num_replicas if revision else 0,
+        num_replicas=wanted_replicas(deployment, revision) if revision else 0,
         replicas=[
             pb.ReplicaStatus(
                 replica_id=replica.replica_id,
@@ -221,7 +222,7 @@ def _deployment_phase(
         and replica.condition.user_config == user_config
         for replica in replicas
     )
-    complete = running >= revision.spec.config.num_replicas and deployment.serving == deployment.wished
+    complete = running >= wanted_replicas(deployment, revision) and deployment.serving == deployment.wished
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING
 
 
