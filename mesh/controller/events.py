@@ -28,7 +28,7 @@ from mesh.controller.state import (
     with_death,
     with_replica,
 )
-from mesh.errors import DeploymentNotFound
+from mesh.errors import ConfigError, DeploymentNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ class Scaled:
     application: str
     deployment: str
     num_replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Somebody wishes for what was complete before the present application."""
+
+    application: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class StopRequested:
     """All replicas are to be drained; what is wished for stays."""
 
 
-Event = Applied | Deleted | Scaled | Launched | Ended | Said | Detached | Listed | StopRequested
+Event = Applied | Deleted | Scaled | RolledBack | Launched | Ended | Said | Detached | Listed | StopRequested
 
 
 def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
@@ -112,6 +119,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _applied(state, spec)
         case Deleted(name):
             return _deleted(state, name)
+        case RolledBack(name):
+            return _rolled_back(state, name)
         case Scaled():
             return _scaled(state, event)
         case Listed(processes):
@@ -167,7 +176,9 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     wished = Revision(key, spec)
-    after = DeploymentState({**revisions, key: wished}, wished=key, serving=before.serving if before else "")
+    after = DeploymentState({**revisions, key: wished}, wished=key)
+    if before is not None:
+        after = replace(after, serving=before.serving, also_serving=before.also_serving)
     if key not in revisions or ready < wanted_replicas(after, wished):
         return after
     return replace(after, revisions={**revisions, key: replace(wished, established=True)})
@@ -192,12 +203,37 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
     for spec in application.spec.deployments:
         if spec.name == wish.deployment:
-            config = replace(spec.config, num_replicas=wish.num_replicas)
-            return _applied(state, application.spec.with_deployment(replace(spec, config=config)))
+            application = replace(
+                application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
+            )
+            resized = _resized(application.spec, wish)
+            assert resized is not None
+            return _applied(with_application(state, application), resized)
     known = ", ".join(spec.name for spec in application.spec.deployments)
     raise DeploymentNotFound(
         f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
     )
+
+
+def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:
+    """The spec with that number of replicas; what is rolled back to keeps the number that was set by hand."""
+    for deployment in spec.deployments if spec else ():
+        if spec is not None and deployment.name == wish.deployment:
+            config = replace(deployment.config, num_replicas=wish.num_replicas)
+            return spec.with_deployment(replace(deployment, config=config))
+    return spec
+
+
+def _rolled_back(state: MeshState, name: str) -> MeshState:
+    application = _existing(state, name)
+    if application.deleting:
+        raise DeploymentNotFound(f"application {name!r} is being deleted")
+    earlier = application.good if application.spec != application.good else application.previous
+    if earlier is None:
+        raise ConfigError(
+            f"application {name!r} cannot be rolled back: nothing that was deployed under this name before has run"
+        )
+    return _applied(state, earlier)
 
 
 def _existing(state: MeshState, name: str) -> ApplicationState:
