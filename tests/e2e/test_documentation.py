@@ -44,6 +44,11 @@ def deployment_features(tmp_path: Path) -> Path:
     return _write_files("docs/deployment_features.md", tmp_path)
 
 
+@pytest.fixture
+def updates(tmp_path: Path) -> Path:
+    return _write_files("docs/updates.md", tmp_path)
+
+
 def _write_files(page: str, folder: Path) -> Path:
     text = (ROOT / page).read_text()
     blocks = _BLOCK.findall(text)
@@ -168,3 +173,7 @@ def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
     folder = _write_files("docs/testing.md", tmp_path)
     ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
     assert (ended.code, "5 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+
+
+def test_updates(updates: Path) -> None:
+    assert _run_script(updates / "updates.py") == "2.0\n3.0\n2.0\n"
