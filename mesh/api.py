@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from mesh import meshes
+from mesh.errors import NotSupportedYet
 from mesh.listen_options import GRPCOptions, HTTPOptions
 from mesh.local import own
 
@@ -42,7 +43,8 @@ def start(
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
 
-    Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, and
+    Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, or when
+    what a detached mesh has kept cannot be read, and
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
     """
     _check_options(http_options, grpc_options)
@@ -51,7 +53,9 @@ def start(
         own.start(http_options, grpc_options, detached=detached)
         return
     with meshes.starting(detached, http_options, grpc_options, name) as start_now:
-        start_now()
+        mesh = start_now()
+    if detached:
+        mesh.wait_controlled()  # what a detached mesh has kept may be of no use to it
 
 
 def run(
@@ -147,6 +151,24 @@ def delete(name: str) -> None:
     mesh = meshes.to_ask()
     mesh.check_may_deploy()
     deploying.delete(mesh, name)
+
+
+def rollback(name: str = "default") -> None:
+    """Bring an application back to what ran before it was deployed last, and wait until that runs.
+
+    After a deployment that failed it is what ran last, otherwise what ran before that; so twice is back again. A number
+    of replicas that ``meshctl scale`` has set stays. Code that is imported by its path is the code that is there now.
+
+    Raises :class:`mesh.errors.ConfigError` when nothing of this name has run before,
+    :class:`mesh.errors.DeploymentNotFound` when there is no such application, and as :func:`run` does.
+    """
+    if meshes.local() is not None:
+        raise NotSupportedYet("a local mesh keeps nothing that it could be rolled back to")
+    from mesh import deploying
+
+    mesh = meshes.to_ask()
+    mesh.check_may_deploy()
+    deploying.rollback(mesh, name)
 
 
 def shutdown(*, drain: bool = True, keep: bool = False) -> None:

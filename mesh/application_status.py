@@ -23,6 +23,7 @@ class ReplicaStatus:
     """One replica: ``state`` is STARTING, RUNNING, DRAINING or STOPPED; ``pid`` is 0 before it is known.
 
     ``message`` says what its object complains of while it serves: a user_config refused, a health check that failed.
+    ``why`` says why it drains.
     """
 
     replica_id: str
@@ -31,11 +32,16 @@ class ReplicaStatus:
     in_state_s: float
     rank: int = 0
     message: str = ""
+    revision: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentStatus:
-    """One deployment; ``message`` holds the last error with its traceback."""
+    """One deployment; ``message`` holds the last error with its traceback.
+
+    ``revision`` is wished for; ``serving`` are more than one while an update with a small ``max_surge`` goes on.
+    """
 
     name: str
     phase: Phase
@@ -44,6 +50,9 @@ class DeploymentStatus:
     restarts: int
     num_replicas: int
     replicas: tuple[ReplicaStatus, ...]
+    in_phase_s: float = 0.0
+    revision: str = ""
+    serving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class ApplicationStatus:
     route_prefix: str | None
     driver: str
     deployments: tuple[DeploymentStatus, ...]
+    in_phase_s: float = 0.0
 
     @classmethod
     def from_proto(cls, message: pb.ApplicationStatus) -> ApplicationStatus:
@@ -66,6 +76,7 @@ class ApplicationStatus:
             route_prefix=message.route_prefix if message.HasField("route_prefix") else None,
             driver=message.driver,
             deployments=tuple(_deployment(deployment) for deployment in message.deployments),
+            in_phase_s=message.in_phase_s,
         )
 
 
@@ -118,7 +129,12 @@ def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
                 in_state_s=replica.in_state_s,
                 rank=replica.rank,
                 message=replica.message,
+                revision=replica.revision,
+                why=replica.why,
             )
             for replica in message.replicas
         ),
+        in_phase_s=message.in_phase_s,
+        revision=message.revision,
+        serving=tuple(message.serving),
     )

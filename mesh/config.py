@@ -14,11 +14,18 @@ from enum import Enum, IntEnum
 from typing import Any
 
 from mesh.errors import ConfigError
+from mesh.update_limits import Limit, UpdateLimits, check_limit, check_together, limit_from_wire, limit_to_wire
 from mesh.v1 import controller_pb2
 from mesh.v1 import deployment_pb2 as pb
 
 LONGEST_NAME = 64
 """Characters in the name of a deployment or an application."""
+
+
+# What the wire leaves out has these values, too.
+DEFAULT_FAILURE_THRESHOLD = 3
+DEFAULT_MAX_SURGE: Limit = "100%"
+DEFAULT_MAX_UNAVAILABLE: Limit = 0
 
 
 class RoutePrefix(Enum):
@@ -78,9 +85,12 @@ class DeploymentConfig:
     max_body_bytes: int = 100 * 1024 * 1024
     user_config_json: str = ""
     """As :func:`mesh.user_config.encode_user_config` makes it."""
+    max_surge: Limit = DEFAULT_MAX_SURGE
+    max_unavailable: Limit = DEFAULT_MAX_UNAVAILABLE
+    health_check_failure_threshold: int = DEFAULT_FAILURE_THRESHOLD
 
     def __post_init__(self) -> None:
-        for setting in ("num_replicas", "max_ongoing_requests", "threads", "max_body_bytes"):
+        for setting in _AT_LEAST_ONE:
             _check_whole_number(setting, getattr(self, setting), at_least=1)
         _check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
         for setting in ("graceful_shutdown_timeout_s", "num_cpus", "num_gpus"):
@@ -91,8 +101,15 @@ class DeploymentConfig:
             _check_number(
                 "request_timeout_s", self.request_timeout_s, zero_allowed=False, otherwise=" or None for never"
             )
+        for setting in ("max_surge", "max_unavailable"):
+            check_limit(setting, getattr(self, setting))
+        check_together(self.max_surge, self.max_unavailable)
         if not isinstance(self.retry_on_death, bool):
             raise ConfigError(f"retry_on_death must be True or False, not {self.retry_on_death!r}")
+
+    def update_limits(self, wanted: int) -> UpdateLimits:
+        """How far an update may go beyond and below ``wanted`` replicas."""
+        return UpdateLimits.of(self.max_surge, self.max_unavailable, wanted)
 
     def to_proto(self) -> pb.DeploymentConfig:
         return pb.DeploymentConfig(
@@ -109,6 +126,9 @@ class DeploymentConfig:
             retry_on_death=self.retry_on_death,
             max_body_bytes=self.max_body_bytes,
             user_config_json=self.user_config_json,
+            max_surge=limit_to_wire(self.max_surge),
+            max_unavailable=limit_to_wire(self.max_unavailable),
+            health_check_failure_threshold=self.health_check_failure_threshold,
         )
 
     @classmethod
@@ -127,6 +147,9 @@ class DeploymentConfig:
             retry_on_death=message.retry_on_death,
             max_body_bytes=message.max_body_bytes,
             user_config_json=message.user_config_json,
+            max_surge=limit_from_wire(message.max_surge, DEFAULT_MAX_SURGE),
+            max_unavailable=limit_from_wire(message.max_unavailable, DEFAULT_MAX_UNAVAILABLE),
+            health_check_failure_threshold=message.health_check_failure_threshold or DEFAULT_FAILURE_THRESHOLD,
         )
 
 
@@ -337,6 +360,13 @@ def check_route_prefix(prefix: object) -> None:
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ROUTE_PREFIX = re.compile(r"(/[^/{}?#]+)+")
+_AT_LEAST_ONE = (
+    "num_replicas",
+    "max_ongoing_requests",
+    "threads",
+    "max_body_bytes",
+    "health_check_failure_threshold",
+)
 _LARGEST = {"max_body_bytes": 2**63 - 1}
 _LARGEST_UINT32 = 2**32 - 1
 

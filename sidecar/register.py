@@ -55,6 +55,8 @@ class Registration:
         self._replica_id = replica_id
         self._on_drain = on_drain
         self._on_configure = on_configure
+        self.repeat_s = DeploymentConfig().health_check_period_s
+        """A replica that serves says so again after this time, to show that its loop goes on."""
         self._report: pb.AttachRequest | None = None
         self._changed = asyncio.Event()
         self._delivered = asyncio.Event()
@@ -120,14 +122,19 @@ class Registration:
             yield report
             if report.HasField("failed"):
                 return
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.repeat_s if report.HasField("ready") else None):
+                    await self._changed.wait()
 
     def _obey(self, command: pb.AttachResponse) -> None:
         match command.WhichOneof("command"):
             case "drain":
                 self._on_drain(command.drain.timeout_s)
             case "configure":
-                self._on_configure(DeploymentConfig.from_proto(command.configure.config))
+                config = DeploymentConfig.from_proto(command.configure.config)
+                self.repeat_s = config.health_check_period_s
+                self._changed.set()  # what was to be said again after another time is said now
+                self._on_configure(config)
 
 
 def condition_message(condition: Condition) -> pb.ReplicaCondition:

@@ -46,7 +46,7 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
 
     def check(cls: type[_Strict], value: Any, info: ValidationInfo) -> Any:
         if info.field_name in hints:
-            source(**{info.field_name: value})  # raises ConfigError, a ValueError
+            source(**{**_FITTING.get(info.field_name, {}), info.field_name: value})  # raises ConfigError, a ValueError
         return value
 
     hints = get_type_hints(source)
@@ -66,6 +66,10 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
 
 _WRITTEN_OTHERWISE = ("user_config_json",)
 """Settings that a file has in a form of its own."""
+
+
+_FITTING: dict[str, dict[str, Any]] = {"max_surge": {"max_unavailable": 1}}
+"""Settings beside which every value of another one is allowed: whether all of a file fit together is seen later."""
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -22,7 +22,7 @@ from mesh.controller.controller import Controller, Wish
 from mesh.controller.events import Ended, Event
 from mesh.controller.inbox import Inbox
 from mesh.controller.server import ControllerServicer
-from mesh.controller.store import Store, StoreTaken
+from mesh.controller.store import Store, StoreTaken, StoreUnusable
 from mesh.engine.child import Child
 from mesh.engine.launcher import EngineLauncher
 from mesh.loops import new_loop
@@ -44,11 +44,11 @@ FATAL = 3
 
 
 def main(child: Child) -> int:
-    """Runs until SIGTERM has been obeyed: all replicas drained; 3 when another controller has the store."""
+    """Runs until SIGTERM has been obeyed: all replicas drained; 3 when the store is another's, or of no use."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
             runner.run(_serve(child))
-        except StoreTaken as error:
+        except (StoreTaken, StoreUnusable) as error:
             print(error, file=sys.stderr)  # noqa: T201 - a process's last words
             return FATAL
     return 0
@@ -62,7 +62,7 @@ async def _serve(child: Child) -> None:
     def on_exit(process_id: str, pid: int, status: int) -> None:
         inbox.post(Ended(process_id, f"(pid {pid}) {describe_exit(status)}"))
 
-    store = await Store.open(Path(child.run_directory, "store"))
+    store = await Store.open(_store_folder(child.run_directory))
     try:
         async with EngineLauncher(child.engine_socket, on_exit) as launcher:
             controller = Controller(store, launcher, clock, inbox, child.run_directory, _gpus())
@@ -73,6 +73,11 @@ async def _serve(child: Child) -> None:
                 await controller.run()
     finally:
         await store.close()
+
+
+def _store_folder(run_directory: str) -> Path:
+    """Where the store really is: for a detached mesh a link leads to it."""
+    return Path(run_directory, "store").resolve()
 
 
 @asynccontextmanager

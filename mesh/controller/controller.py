@@ -8,25 +8,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence, Set
+import time
+from collections.abc import Callable, Coroutine, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from math import inf
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from mesh.clock import Clock
 from mesh.config import Application
-from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, Scaled, StopRequested, apply
+from mesh.controller.events import (
+    Applied,
+    Deleted,
+    Ended,
+    Event,
+    Launched,
+    Listed,
+    RolledBack,
+    Scaled,
+    StopRequested,
+    apply,
+)
 from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
-from mesh.controller.rows import Key, blob_names, from_rows, to_rows
+from mesh.controller.rows import Key, blob_names, from_rows, story_changes, story_from_rows, to_rows
 from mesh.controller.state import MeshState
-from mesh.controller.store import Store, StoreUnwritable
+from mesh.controller.store import Store, StoreUnwritable, unusable
+from mesh.controller.story import Story, continued
 from mesh.engine.launcher import Launcher, LaunchFailed
-from mesh.errors import MeshError
+from mesh.errors import ConfigError, MeshError
+
+WishEvent = Applied | Deleted | Scaled | RolledBack
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +55,7 @@ STORE_AGAIN_S = 1.0
 class Wish:
     """An event that somebody waits for: ``stored`` gets the revision that holds it, or the error that refused it."""
 
-    event: Applied | Deleted | Scaled
+    event: WishEvent
     stored: asyncio.Future[int]
     blobs: dict[str, bytes] = field(default_factory=dict)
 
@@ -57,6 +74,7 @@ class Controller:
         inbox: Inbox[Event | Wish],
         run_directory: str,
         gpus: Sequence[str] = (),
+        epoch_s: Callable[[], float] = time.time,
     ) -> None:
         self.publisher = Publisher(run_directory, clock)
         self._store = store
@@ -65,6 +83,9 @@ class Controller:
         self._inbox = inbox
         self._run_directory = run_directory
         self._gpus = gpus
+        self._epoch_s = epoch_s
+        self._story = Story()
+        self._stored_story = Story()
         self._state = MeshState()
         self._revision = 0
         self._stored: dict[Key, bytes] = {}
@@ -75,10 +96,17 @@ class Controller:
     async def start(self, is_first: bool = False) -> None:
         """Takes over what the controller before this one left: its rows, and the replicas that still run.
 
+        Raises :class:`mesh.controller.store.StoreUnusable` for rows that say nothing.
+
         The first controller of an engine need not ask it: nothing runs yet, and the engine is still busy importing.
         """
-        self._revision, self._stored = await self._store.load()
-        self._state = from_rows(self._stored, self._clock.now_s())
+        self._revision, rows = await self._store.load()
+        self._stored = {key: row for key, row in rows.items() if key[0] != "event"}
+        try:
+            self._stored_story = self._story = story_from_rows(rows)
+            self._state = from_rows(self._stored, self._clock.now_s())
+        except (DecodeError, ConfigError, ValueError) as error:
+            raise unusable(self._store.folder, f"{type(error).__name__}: {error}") from error
         await self._step([Listed({} if is_first else await self._launcher.list())])
 
     async def run(self) -> None:
@@ -103,6 +131,10 @@ class Controller:
         """Wishes for that many replicas; raises :class:`mesh.errors.DeploymentNotFound` for what is not there."""
         return await self._stored_wish(Scaled(application, deployment, num_replicas), {})
 
+    async def rollback(self, application: str) -> int:
+        """Wishes for what ran before; raises :class:`mesh.errors.ConfigError` when there is nothing of the kind."""
+        return await self._stored_wish(RolledBack(application), {})
+
     async def blobs(self, names: Set[str]) -> dict[str, bytes]:
         """Those of the blobs that an application which is wished for names."""
         return await self._store.read_blobs(names & blob_names(self._state))
@@ -115,7 +147,7 @@ class Controller:
         """Drains all replicas; what is wished for stays in the store."""
         self.post(StopRequested())
 
-    async def _stored_wish(self, event: Applied | Deleted | Scaled, blobs: dict[str, bytes]) -> int:
+    async def _stored_wish(self, event: WishEvent, blobs: dict[str, bytes]) -> int:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._inbox.post(Wish(event, stored, blobs))
         return await stored
@@ -124,29 +156,35 @@ class Controller:
         now_s = self._clock.now_s()
         before, state = self._state, self._state
         accepted: list[Wish] = []
+        happened: list[Event] = []
         for event in events:
             if isinstance(event, Wish):
                 try:
                     state = apply(state, event.event, now_s)
                     accepted.append(event)
+                    happened.append(event.event)
                 except MeshError as error:
                     _answer(event, error)
             else:
                 state = apply(state, event, now_s)
+                happened.append(event)
         step = reconcile(state, now_s, self._gpus)
+        story = continued(self._story, before, step.state, happened, self._epoch_s())
         actions: Sequence[Action] = step.actions
         outcome: int | MeshError
         try:
-            await self._save(step.state, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
-            self._state, self._wake_at_s, outcome = step.state, step.wake_at_s, self._revision
+            await self._save(step.state, story, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
+            self._state, self._story, self._wake_at_s, outcome = step.state, story, step.wake_at_s, self._revision
         except StoreUnwritable as error:
             # What has happened is true all the same. What is wished for is refused; what would be begun has to wait.
-            happened = [event for event in events if not isinstance(event, Wish)]
+            happened = [event for event in happened if not isinstance(event, WishEvent)]
             self._state = reduce(lambda state, event: apply(state, event, now_s), happened, before)
+            self._story = continued(self._story, before, self._state, happened, self._epoch_s())
             # Without the wish, or in a while, there may be room enough for the rest.
             self._wake_at_s = now_s if accepted else now_s + STORE_AGAIN_S
             actions, outcome = (), error
         self.publisher.publish(self._state, self._revision)
+        self.publisher.stories.publish({"": self._story})
         for wish in accepted:
             _answer(wish, outcome)
         for action in actions:
@@ -154,12 +192,13 @@ class Controller:
         for ended in before.replicas.keys() - self._state.replicas.keys():
             remove_sockets(self._run_directory, ended)
 
-    async def _save(self, state: MeshState, blobs: dict[str, bytes]) -> None:
+    async def _save(self, state: MeshState, story: Story, blobs: dict[str, bytes]) -> None:
         rows = to_rows(state)
         changes: dict[Key, bytes | None] = {key: row for key, row in rows.items() if self._stored.get(key) != row}
         changes |= dict.fromkeys(self._stored.keys() - rows.keys())
         if not (changes or blobs):
-            return
+            return  # what is new in the story alone is written with the next change
+        changes |= story_changes(self._stored_story, story)
         try:
             self._revision = await self._store.save(self._revision, changes, blobs)
         except StoreUnwritable as error:
@@ -168,7 +207,7 @@ class Controller:
             self._is_unwritable = True
             raise
         self._is_unwritable = False
-        self._stored = rows
+        self._stored, self._stored_story = rows, story
         if any(kind == "application" for kind, _ in changes):
             await self._store.keep_only_blobs(blob_names(state))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from mesh.config import ApplicationSpec, DeploymentSpec
+from mesh.config import DEFAULT_FAILURE_THRESHOLD, ApplicationSpec, DeploymentSpec
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
     HEALTHY,
@@ -18,16 +18,18 @@ from mesh.controller.state import (
     Condition,
     DeploymentState,
     MeshState,
+    Replica,
     ReplicaEvent,
     ReplicaState,
     Revision,
     moved,
     revision_key,
+    wanted_replicas,
     with_application,
     with_death,
     with_replica,
 )
-from mesh.errors import DeploymentNotFound
+from mesh.errors import ConfigError, DeploymentNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,13 @@ class Scaled:
     application: str
     deployment: str
     num_replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Somebody wishes for what was complete before the present application."""
+
+    application: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,15 @@ class Detached:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """A replica that serves has not said so again over the line of that number: its loop does not go on."""
+
+    replica_id: str
+    line: int
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """All replicas that the engine knows of, with their process ids; said when the controller has started."""
 
@@ -101,7 +119,7 @@ class StopRequested:
     """All replicas are to be drained; what is wished for stays."""
 
 
-Event = Applied | Deleted | Scaled | Launched | Ended | Said | Detached | Listed | StopRequested
+Event = Applied | Deleted | Scaled | RolledBack | Launched | Ended | Said | Detached | Silent | Listed | StopRequested
 
 
 def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
@@ -111,6 +129,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _applied(state, spec)
         case Deleted(name):
             return _deleted(state, name)
+        case RolledBack(name):
+            return _rolled_back(state, name)
         case Scaled():
             return _scaled(state, event)
         case Listed(processes):
@@ -121,6 +141,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _ended(state, replica_id, message, now_s)
         case Said():
             return _said(state, event, now_s)
+        case Silent():
+            return _silent(state, event, now_s)
         case Launched(replica_id, pid):
             if (replica := state.replicas.get(replica_id)) is None:
                 return state
@@ -158,15 +180,20 @@ def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
 
 def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:
     key = revision_key(spec)
-    revisions = dict(before.revisions) if before else {}
+    revisions = before.revisions if before else {}
     ready = sum(
         replica.state is ReplicaState.RUNNING
         for replica in state.replicas.values()
         if (replica.application, replica.deployment, replica.revision) == (spec.application, spec.name, key)
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
-    revisions[key] = Revision(key, spec, established=key in revisions and ready >= spec.config.num_replicas)
-    return DeploymentState(revisions, wished=key, serving=before.serving if before else "")
+    wished = Revision(key, spec)
+    after = DeploymentState({**revisions, key: wished}, wished=key)
+    if before is not None:
+        after = replace(after, serving=before.serving, also_serving=before.also_serving)
+    if key not in revisions or ready < wanted_replicas(after, wished):
+        return after
+    return replace(after, revisions={**revisions, key: replace(wished, established=True)})
 
 
 def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
@@ -188,12 +215,37 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
     for spec in application.spec.deployments:
         if spec.name == wish.deployment:
-            config = replace(spec.config, num_replicas=wish.num_replicas)
-            return _applied(state, application.spec.with_deployment(replace(spec, config=config)))
+            application = replace(
+                application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
+            )
+            resized = _resized(application.spec, wish)
+            assert resized is not None
+            return _applied(with_application(state, application), resized)
     known = ", ".join(spec.name for spec in application.spec.deployments)
     raise DeploymentNotFound(
         f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
     )
+
+
+def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:
+    """The spec with that number of replicas; what is rolled back to keeps the number that was set by hand."""
+    for deployment in spec.deployments if spec else ():
+        if spec is not None and deployment.name == wish.deployment:
+            config = replace(deployment.config, num_replicas=wish.num_replicas)
+            return spec.with_deployment(replace(deployment, config=config))
+    return spec
+
+
+def _rolled_back(state: MeshState, name: str) -> MeshState:
+    application = _existing(state, name)
+    if application.deleting:
+        raise DeploymentNotFound(f"application {name!r} is being deleted")
+    earlier = application.good if application.spec != application.good else application.previous
+    if earlier is None:
+        raise ConfigError(
+            f"application {name!r} cannot be rolled back: nothing that was deployed under this name before has run"
+        )
+    return _applied(state, earlier)
 
 
 def _existing(state: MeshState, name: str) -> ApplicationState:
@@ -231,17 +283,38 @@ def _said(state: MeshState, said: Said, now_s: float) -> MeshState:
         return state  # the last words of a line that another one has followed
     replica = replace(replica, line=said.line, attach_by_s=inf, pid=said.pid or replica.pid, condition=said.condition)
     after = moved(replica, said.event, now_s)
-    if said.condition.unhealthy:
+    is_unhealthy = said.condition.failed_checks >= _failed_checks_allowed(state, replica)
+    if is_unhealthy:
         after = moved(replica, ReplicaEvent.UNHEALTHY, now_s)
     if replica.live and not after.live:
-        state = with_death(state, replica, _why_it_goes(said), now_s)
+        why = _why_it_goes(said, is_unhealthy)
+        state = with_death(state, replica, why, now_s)
         grace_s = 0.0 if said.event is ReplicaEvent.SAID_FAILED else replica.grace_s
-        after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S)
+        after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S, why=why)
     return with_replica(state, after)
 
 
-def _why_it_goes(said: Said) -> str:
-    if said.condition.unhealthy:
+def _silent(state: MeshState, event: Silent, now_s: float) -> MeshState:
+    replica = state.replicas.get(event.replica_id)
+    if replica is None or replica.line != event.line or replica.state is not ReplicaState.RUNNING:
+        return state
+    why = (
+        f"replica {replica.replica_id} has said nothing for {event.silent_s:.0f} s: its event loop is held by a call "
+        "that does not give it back, or its process is stopped"
+    )
+    state = with_death(state, replica, why, now_s)
+    # Killed at once: nothing that it has begun can be answered.
+    return with_replica(state, replace(moved(replica, ReplicaEvent.SILENT, now_s), kill_at_s=now_s, why=why))
+
+
+def _failed_checks_allowed(state: MeshState, replica: Replica) -> int:
+    """So many checks that fail one after the other make the replica unhealthy."""
+    revision = state.revision_of(replica)
+    return revision.spec.config.health_check_failure_threshold if revision else DEFAULT_FAILURE_THRESHOLD
+
+
+def _why_it_goes(said: Said, is_unhealthy: bool) -> str:
+    if is_unhealthy:
         return (
             f"replica {said.replica_id} was unhealthy: check_health failed {said.condition.failed_checks} times in a "
             f"row, the last time with\n{said.condition.check_failure}"

@@ -15,6 +15,8 @@ from mesh.controller.state import (
     ReplicaState,
     Revision,
 )
+from mesh.controller.story import KEPT, Entry, Story
+from mesh.v1 import controller_pb2
 from mesh.v1 import store_pb2 as pb
 
 Key = tuple[str, str]
@@ -41,15 +43,53 @@ def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
     return replace(state, applications=applications, replicas=replicas)
 
 
+def story_changes(before: Story, after: Story) -> dict[Key, bytes | None]:
+    """The rows to write, and those to remove (None), when the story that is stored is the one before."""
+    told = {entry.number for entry in after.entries}
+    changes: dict[Key, bytes | None] = {_story_key(entry): None for entry in before.entries if entry.number not in told}
+    for entry in after.after(before.told):
+        changes[_story_key(entry)] = pb.StoredEvent(event=entry_message(entry)).SerializeToString()
+    return changes
+
+
+def _story_key(entry: Entry) -> Key:
+    """So named that the order of the names is that of the entries."""
+    return "event", f"{entry.number:020}"
+
+
+def story_from_rows(rows: Mapping[Key, bytes]) -> Story:
+    """The story as it was stored last. The next numbers leave a gap: what was told after that had some of them."""
+    events = [pb.StoredEvent.FromString(row).event for (kind, _), row in sorted(rows.items()) if kind == "event"]
+    entries = tuple(
+        Entry(one.number, one.at_s, one.application, one.deployment, one.replica_id, one.what, one.message)
+        for one in events
+    )
+    return Story(entries, entries[-1].number + KEPT if entries else 0)
+
+
+def entry_message(entry: Entry) -> controller_pb2.Event:
+    """An entry as it is stored and sent."""
+    return controller_pb2.Event(
+        number=entry.number,
+        at_s=entry.at_s,
+        application=entry.application,
+        deployment=entry.deployment,
+        replica_id=entry.replica_id,
+        what=entry.what,
+        message=entry.message,
+    )
+
+
 def blob_names(state: MeshState) -> set[str]:
-    """The blobs that replicas of this state may be made from."""
-    return {
-        blob
-        for application in state.applications.values()
-        for deployment in application.deployments.values()
-        for revision in deployment.revisions.values()
-        for blob in revision.spec.blob_names()
-    }
+    """The blobs that replicas of this state may be made from, also after it was rolled back."""
+    names: set[str] = set()
+    for application in state.applications.values():
+        for spec in (application.good, application.previous):
+            names |= spec.blob_names() if spec else set()
+        for deployment in application.deployments.values():
+            for revision in deployment.revisions.values():
+                names.update(revision.spec.blob_names())
+    return names
 
 
 def _from_application(application: ApplicationState) -> pb.StoredApplication:
@@ -60,6 +100,8 @@ def _from_application(application: ApplicationState) -> pb.StoredApplication:
         route_prefix=application.route_prefix,
         reachable=application.reachable,
         leaving=application.leaving,
+        good=application.good.to_proto() if application.good else None,
+        previous=application.previous.to_proto() if application.previous else None,
         deployments=[
             pb.StoredDeployment(
                 name=name,
@@ -67,6 +109,7 @@ def _from_application(application: ApplicationState) -> pb.StoredApplication:
                 serving=deployment.serving,
                 revisions=[_from_revision(revision) for revision in deployment.revisions.values()],
                 restarts=deployment.restarts,
+                also_serving=deployment.also_serving,
             )
             for name, deployment in application.deployments.items()
         ],
@@ -94,6 +137,7 @@ def _from_replica(replica: Replica) -> pb.StoredReplica:
         grace_s=replica.grace_s,
         gpus=replica.gpus,
         rank=replica.rank,
+        why=replica.why,
     )
 
 
@@ -107,6 +151,8 @@ def _to_application(row: bytes) -> ApplicationState:
         reachable=stored.reachable,
         leaving=stored.leaving,
         deleting=stored.deleting,
+        good=ApplicationSpec.from_proto(stored.good) if stored.HasField("good") else None,
+        previous=ApplicationSpec.from_proto(stored.previous) if stored.HasField("previous") else None,
     )
 
 
@@ -121,7 +167,7 @@ def _to_deployment(stored: pb.StoredDeployment) -> DeploymentState:
         )
         for revision in stored.revisions
     }
-    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts)
+    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts, tuple(stored.also_serving))
 
 
 def _to_replica(row: bytes, now_s: float) -> Replica:
@@ -137,5 +183,6 @@ def _to_replica(row: bytes, now_s: float) -> Replica:
         grace_s=stored.grace_s,
         gpus=tuple(stored.gpus),
         rank=stored.rank,
+        why=stored.why,
     )
     return replace(replica, kill_at_s=now_s + replica.grace_s + KILL_GRACE_S) if stored.draining else replica

@@ -33,10 +33,6 @@ KILL_GRACE_S = 1.0
 """What a replica gets beyond its time for draining before it is killed."""
 
 
-UNHEALTHY_AFTER_CHECKS = 3
-"""So many calls of ``check_health`` that fail one after the other make a replica unhealthy: it is replaced."""
-
-
 class ReplicaState(Enum):
     """Where a replica is in its life."""
 
@@ -126,11 +122,6 @@ class Condition:
     failed_checks: int = 0
     check_failure: str = ""
 
-    @property
-    def unhealthy(self) -> bool:
-        """So many checks have failed that the replica is to be replaced."""
-        return self.failed_checks >= UNHEALTHY_AFTER_CHECKS
-
 
 HEALTHY = Condition()
 """Of an object that complains of nothing, and has taken no user_config."""
@@ -143,7 +134,7 @@ class Replica:
     ``attempt`` is how many starts of its revision had failed in a row when it was launched: replicas that were
     launched together fail together, and that counts once. It is silent when it has no line at ``attach_by_s``.
     ``rank`` is its index among the live replicas of its revision; ``asked`` counts how often it was asked again to take
-    a user_config that it had refused.
+    a user_config that it had refused. ``why`` says why it has to end, once it has.
     """
 
     replica_id: str
@@ -162,6 +153,7 @@ class Replica:
     rank: int = 0
     condition: Condition = HEALTHY
     asked: int = 0
+    why: str = ""
 
     @property
     def live(self) -> bool:
@@ -191,12 +183,14 @@ class DeploymentState:
     """The revisions of a deployment: the one that is ``wished`` for and the one that is ``serving`` meanwhile.
 
     Both are keys of ``revisions``; "" = none. What is no longer in the application is not wished for.
+    ``also_serving`` are revisions that serve beside that one while an update with a bounded surge goes on.
     """
 
     revisions: Mapping[str, Revision]
     wished: str
     serving: str = ""
     restarts: int = 0
+    also_serving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +199,7 @@ class ApplicationState:
 
     ``answering`` is the driver that the outside sees, under ``route_prefix``, once it is ``reachable``. It becomes
     the driver of ``spec`` when all is ready; the one before is ``leaving`` until its last replica has ended.
+    ``good`` is the last spec of which everything was ready, ``previous`` the one that was so before.
     """
 
     spec: ApplicationSpec
@@ -214,6 +209,8 @@ class ApplicationState:
     reachable: bool = False
     leaving: str = ""
     deleting: bool = False
+    good: ApplicationSpec | None = None
+    previous: ApplicationSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +244,11 @@ def revision_key(spec: DeploymentSpec) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
+def wanted_replicas(deployment: DeploymentState, revision: Revision) -> int:
+    """How many replicas of a revision of the deployment are wanted: the one place where this number is read."""
+    return revision.spec.config.num_replicas
+
+
 def with_replica(state: MeshState, replica: Replica) -> MeshState:
     """The state with that replica instead of the one of its id."""
     return replace(state, replicas={**state.replicas, replica.replica_id: replica})
@@ -266,10 +268,10 @@ def moved(replica: Replica, event: ReplicaEvent, now_s: float) -> Replica:
     return replica if after is replica.state else replace(replica, state=after, since_s=now_s)
 
 
-def drained(replica: Replica, now_s: float) -> Replica:
-    """The replica, told to end. One that is still starting has begun nothing, so it need not end anything."""
+def drained(replica: Replica, why: str, now_s: float) -> Replica:
+    """The replica, told to end and why. One that is still starting has begun nothing, so it need not end anything."""
     grace_s = replica.grace_s + KILL_GRACE_S if replica.state is ReplicaState.RUNNING else 0.0
-    return replace(moved(replica, ReplicaEvent.DRAIN, now_s), kill_at_s=now_s + grace_s)
+    return replace(moved(replica, ReplicaEvent.DRAIN, now_s), kill_at_s=now_s + grace_s, why=why)
 
 
 def with_death(state: MeshState, replica: Replica, failure: str, now_s: float) -> MeshState:

@@ -105,6 +105,7 @@ class Mesh:
 async def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Mesh]:
     (tmp_path / "targets_of_test_recovery.py").write_text(MODULE)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "death"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # the engine imports the role from there
     options = EngineOptions(port=0, http=False, controller_role="tests.services.dying_controller:main")
     engine = start_engine(options)
     client = ControllerClient(engine.run_directory, engine.token)
