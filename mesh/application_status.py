@@ -35,7 +35,10 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentStatus:
-    """One deployment; ``message`` holds the last error with its traceback."""
+    """One deployment; ``message`` holds the last error with its traceback.
+
+    Of one that autoscales ``scaling`` says why ``num_replicas`` is what it is, decided ``scaled_ago_s`` seconds ago.
+    """
 
     name: str
     phase: Phase
@@ -44,6 +47,8 @@ class DeploymentStatus:
     restarts: int
     num_replicas: int
     replicas: tuple[ReplicaStatus, ...]
+    scaling: str = ""
+    scaled_ago_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +123,6 @@ def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
             )
             for replica in message.replicas
         ),
+        scaling=message.scaling,
+        scaled_ago_s=message.scaled_ago_s,
     )

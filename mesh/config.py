@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
-from typing import Any
 
+from mesh.autoscaling import AutoscalingConfig
+from mesh.checks import check_number, check_whole_number
 from mesh.errors import ConfigError
 from mesh.v1 import controller_pb2
 from mesh.v1 import deployment_pb2 as pb
@@ -78,21 +78,26 @@ class DeploymentConfig:
     max_body_bytes: int = 100 * 1024 * 1024
     user_config_json: str = ""
     """As :func:`mesh.user_config.encode_user_config` makes it."""
+    autoscaling_config: AutoscalingConfig | None = None
+    """In the place of ``num_replicas``, which then counts for nothing."""
 
     def __post_init__(self) -> None:
-        for setting in ("num_replicas", "max_ongoing_requests", "threads", "max_body_bytes"):
-            _check_whole_number(setting, getattr(self, setting), at_least=1)
-        _check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
+        for setting in ("num_replicas", "max_ongoing_requests", "threads"):
+            check_whole_number(setting, getattr(self, setting), at_least=1)
+        check_whole_number("max_body_bytes", self.max_body_bytes, at_least=1, at_most=2**63 - 1)
+        check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
         for setting in ("graceful_shutdown_timeout_s", "num_cpus", "num_gpus"):
-            _check_number(setting, getattr(self, setting), zero_allowed=True)
+            check_number(setting, getattr(self, setting), zero_allowed=True)
         for setting in ("health_check_period_s", "health_check_timeout_s"):
-            _check_number(setting, getattr(self, setting), zero_allowed=False)
+            check_number(setting, getattr(self, setting), zero_allowed=False)
         if self.request_timeout_s is not None:
-            _check_number(
+            check_number(
                 "request_timeout_s", self.request_timeout_s, zero_allowed=False, otherwise=" or None for never"
             )
         if not isinstance(self.retry_on_death, bool):
             raise ConfigError(f"retry_on_death must be True or False, not {self.retry_on_death!r}")
+        if self.autoscaling_config is not None and not isinstance(self.autoscaling_config, AutoscalingConfig):
+            raise ConfigError(f"autoscaling_config must be an AutoscalingConfig, not {self.autoscaling_config!r}")
 
     def to_proto(self) -> pb.DeploymentConfig:
         return pb.DeploymentConfig(
@@ -109,6 +114,7 @@ class DeploymentConfig:
             retry_on_death=self.retry_on_death,
             max_body_bytes=self.max_body_bytes,
             user_config_json=self.user_config_json,
+            autoscaling_config=self.autoscaling_config.to_proto() if self.autoscaling_config else None,
         )
 
     @classmethod
@@ -127,6 +133,11 @@ class DeploymentConfig:
             retry_on_death=message.retry_on_death,
             max_body_bytes=message.max_body_bytes,
             user_config_json=message.user_config_json,
+            autoscaling_config=(
+                AutoscalingConfig.from_proto(message.autoscaling_config)
+                if message.HasField("autoscaling_config")
+                else None
+            ),
         )
 
 
@@ -178,7 +189,8 @@ class DeploymentSpec:
 
     def blob_names(self) -> Iterator[str]:
         """The SHA-256 of each blob that a replica of it reads."""
-        return (name for name in (self.target_blob, self.init_blob) if name)
+        scaling = self.config.autoscaling_config
+        return (name for name in (self.target_blob, self.init_blob, scaling.policy_blob if scaling else "") if name)
 
     def to_proto(self) -> pb.DeploymentSpec:
         return pb.DeploymentSpec(
@@ -337,19 +349,3 @@ def check_route_prefix(prefix: object) -> None:
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ROUTE_PREFIX = re.compile(r"(/[^/{}?#]+)+")
-_LARGEST = {"max_body_bytes": 2**63 - 1}
-_LARGEST_UINT32 = 2**32 - 1
-
-
-def _check_whole_number(setting: str, value: object, *, at_least: int) -> None:
-    largest = _LARGEST.get(setting, _LARGEST_UINT32)
-    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= largest:
-        raise ConfigError(f"{setting} must be a whole number from {at_least} to {largest}, not {value!r}")
-
-
-def _check_number(setting: str, value: Any, *, zero_allowed: bool, otherwise: str = "") -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if number and (value > 0 or (zero_allowed and value == 0)):
-        return
-    bound = "of at least 0" if zero_allowed else "above 0"
-    raise ConfigError(f"{setting} must be a number {bound}{otherwise}, not {value!r}")

@@ -1,4 +1,4 @@
-"""The one task that changes the state: event -> state -> reconcile -> store -> perform -> publish.
+"""The one task that changes the state: event -> state -> sizes -> reconcile -> store -> perform -> publish.
 
 Everything that can happen is an event in one inbox, so nothing here needs a lock. What is decided is decided in
 ``events.py`` and ``reconcile.py``; what is decided upon is stored before it is done.
@@ -15,9 +15,12 @@ from typing import Any
 
 from mesh.clock import Clock
 from mesh.config import Application
+from mesh.controller.autoscaler import Autoscaler
+from mesh.controller.demand import Reported
 from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, Scaled, StopRequested, apply
 from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
+from mesh.controller.policies import Answered
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
 from mesh.controller.rows import Key, blob_names, from_rows, to_rows
@@ -36,6 +39,11 @@ class Wish:
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 
+ScalingEvent = Reported | Answered
+Entry = Event | Wish | ScalingEvent
+"""What can be in the inbox."""
+
+
 class Controller:
     """Keeps what is wished for true, from :meth:`start` until :meth:`run` returns.
 
@@ -47,7 +55,7 @@ class Controller:
         store: Store,
         launcher: Launcher,
         clock: Clock,
-        inbox: Inbox[Event | Wish],
+        inbox: Inbox[Entry],
         run_directory: str,
         gpus: Sequence[str] = (),
     ) -> None:
@@ -61,6 +69,8 @@ class Controller:
         self._state = MeshState()
         self._revision = 0
         self._stored: dict[Key, bytes] = {}
+        self._autoscaler = Autoscaler(clock.now_s())
+        self._reconcile_at_s = -inf
         self._wake_at_s = inf
         self._performing: set[asyncio.Task[None]] = set()
 
@@ -99,7 +109,7 @@ class Controller:
         """Those of the blobs that an application which is wished for names."""
         return await self._store.read_blobs(names & blob_names(self._state))
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event | ScalingEvent) -> None:
         """Something happened."""
         self._inbox.post(event)
 
@@ -112,7 +122,7 @@ class Controller:
         self._inbox.post(Wish(event, stored, blobs))
         return await stored
 
-    async def _step(self, events: Sequence[Event | Wish]) -> None:
+    async def _step(self, events: Sequence[Entry]) -> None:
         now_s = self._clock.now_s()
         before, state = self._state, self._state
         accepted: list[Wish] = []
@@ -123,12 +133,20 @@ class Controller:
                     accepted.append(event)
                 except MeshError as error:
                     _answer(event, error)
+            elif isinstance(event, ScalingEvent):
+                self._autoscaler.take(event, now_s)
             else:
                 state = apply(state, event, now_s)
-        step = reconcile(state, now_s, self._gpus)
-        self._state, self._wake_at_s = step.state, step.wake_at_s
+        scaled = self._autoscaler.step(state, now_s)
+        if scaled.state is before and not accepted and now_s < self._reconcile_at_s:  # as most reports of demand end
+            self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
+            self._wake_at_s = min(self._reconcile_at_s, scaled.look_at_s)
+            return
+        step = reconcile(scaled.state, now_s, self._gpus)
+        self._state, self._reconcile_at_s = step.state, step.wake_at_s
+        self._wake_at_s = min(step.wake_at_s, scaled.look_at_s)
         await self._save({name: blob for wish in accepted for name, blob in wish.blobs.items()})
-        self.publisher.publish(self._state, self._revision)
+        self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
         for wish in accepted:
             _answer(wish, self._revision)
         for action in step.actions:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mesh.clock import Clock
 from mesh.controller import views
+from mesh.controller.policies import Question
 from mesh.controller.state import MeshState
 from mesh.controller.watch import Watch
 from mesh.v1 import controller_pb2, endpoint_pb2
@@ -21,6 +24,7 @@ class Publisher:
         self._run_directory = run_directory
         self._clock = clock
         self._version = 0
+        self._questions: Mapping[str, Question] = {}
         self.endpoints: Watch[DeploymentKey, endpoint_pb2.EndpointSet] = Watch(
             lambda known, key: views.unknown_endpoint_set(known, *key)
         )
@@ -28,19 +32,25 @@ class Publisher:
         self.orders: Watch[str, views.Orders] = Watch(lambda known, key: views.Orders(None))
         self.states: Watch[str, tuple[MeshState, int]] = Watch(lambda known, key: (MeshState(), 0))
 
-    def publish(self, state: MeshState, revision: int) -> None:
-        """From now on the watchers see this state, stored under that revision."""
+    def publish(self, state: MeshState, revision: int, questions: Mapping[str, Question]) -> None:
+        """From now on the watchers see this state, stored under that revision, and replicas these questions."""
         if self.states.latest("") == (state, revision):
+            if questions != self._questions:
+                self._publish_orders(state, questions)
             return
         # In this order: who sees that a deployment runs calls it at once, and who sees a route asks behind it.
         self._publish_endpoints(views.endpoint_sets(state, self._run_directory))
         self.routes.publish({"": views.routes(state)})
         self.states.publish({"": (state, revision)})
-        self.orders.publish(views.orders(state))
+        self._publish_orders(state, questions)
 
     def status(self, state: MeshState, revision: int) -> controller_pb2.Status:
         """A state as people see it now."""
         return views.status(state, revision, self._run_directory, self._clock.now_s())
+
+    def _publish_orders(self, state: MeshState, questions: Mapping[str, Question]) -> None:
+        self._questions = questions
+        self.orders.publish(views.orders(state, questions))
 
     def _publish_endpoints(self, sets: dict[DeploymentKey, endpoint_pb2.EndpointSet]) -> None:
         self._version += 1

@@ -51,9 +51,13 @@ def _settled(application: ApplicationState, peers: Peers, now_s: float) -> Appli
             running = _running(peers.get(name, ()), key)
             if len(running) < wanted_replicas(deployment, revision):
                 continue
-            if not revision.established:
+            if not revision.established and running:  # a size of none shows nothing
                 revisions[key] = revision = replace(revision, established=True, gave_up=False)
-            if revision.failed_starts and all(now_s - replica.since_s >= EARLY_END_S for replica in running):
+            if (
+                revision.failed_starts
+                and running
+                and all(now_s - replica.since_s >= EARLY_END_S for replica in running)
+            ):
                 revisions[key] = replace(revision, failed_starts=0, failure="")
         if revisions != deployment.revisions:
             deployments[name] = replace(deployment, revisions=revisions)
@@ -89,12 +93,12 @@ def _with_driver(application: ApplicationState) -> ApplicationState:
 
 
 def _reached(application: ApplicationState, peers: Peers) -> ApplicationState:
+    """Notes that the driver can be called: it has a replica, or is to have none before it is called."""
     answering = application.deployments.get(application.answering)
-    if (
-        application.reachable
-        or answering is None
-        or not _running(peers.get(application.answering, ()), answering.serving)
-    ):
+    if application.reachable or answering is None or not answering.serving:
+        return application
+    is_asleep = wanted_replicas(answering, answering.revisions[answering.serving]) == 0
+    if not is_asleep and not _running(peers.get(application.answering, ()), answering.serving):
         return application
     return replace(application, reachable=True)
 
@@ -112,9 +116,9 @@ def _left(application: ApplicationState, peers: Peers) -> ApplicationState:
 
 
 def _may_leave(application: ApplicationState, name: str, peers: Peers) -> bool:
-    for deployment in application.deployments.values():
+    for other, deployment in application.deployments.items():
         if deployment.wished and not (
-            deployment.serving == deployment.wished and deployment.revisions[deployment.wished].established
+            deployment.serving == deployment.wished and _complete(deployment, peers.get(other, ()))
         ):
             return False
     if name == application.leaving:
@@ -135,7 +139,7 @@ def _is_renewed(application: ApplicationState, name: str, replicas: Sequence[Rep
 
 def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
     wished = deployment.revisions[deployment.wished]
-    if deployment.serving == deployment.wished:
+    if deployment.serving == deployment.wished and wanted_replicas(deployment, wished):
         return wished.established  # one of it may just be being replaced; that need not hold up the others
     return len(_running(replicas, wished.key)) >= wanted_replicas(deployment, wished)
 

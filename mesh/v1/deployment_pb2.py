@@ -24,25 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/deployment.proto\x12\x07mesh.v1\"\xe1\x02\n\x10\x44\x65ploymentConfig\x12\x14\n\x0cnum_replicas\x18\x01 \x01(\r\x12\x1c\n\x14max_ongoing_requests\x18\x02 \x01(\r\x12\x1b\n\x13max_queued_requests\x18\x03 \x01(\r\x12\x19\n\x11request_timeout_s\x18\x04 \x01(\x01\x12#\n\x1bgraceful_shutdown_timeout_s\x18\x05 \x01(\x01\x12\x1d\n\x15health_check_period_s\x18\x06 \x01(\x01\x12\x1e\n\x16health_check_timeout_s\x18\x07 \x01(\x01\x12\x10\n\x08num_cpus\x18\x08 \x01(\x01\x12\x10\n\x08num_gpus\x18\t \x01(\x01\x12\x0f\n\x07threads\x18\n \x01(\r\x12\x16\n\x0eretry_on_death\x18\x0b \x01(\x08\x12\x16\n\x0emax_body_bytes\x18\x0c \x01(\x04\x12\x18\n\x10user_config_json\x18\r \x01(\t\"U\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.mesh.v1.MethodKind\x12\x1a\n\x12without_parameters\x18\x03 \x01(\x08\"J\n\x07Runtime\x12\x12\n\nexecutable\x18\x01 \x01(\t\x12\x10\n\x08sys_path\x18\x02 \x03(\t\x12\x19\n\x11working_directory\x18\x03 \x01(\t\"\x99\x02\n\x0e\x44\x65ploymentSpec\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0bimport_path\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x13\n\x0btarget_blob\x18\x06 \x01(\t\x12\x11\n\tinit_blob\x18\x07 \x01(\t\x12 \n\x07methods\x18\x08 \x03(\x0b\x32\x0f.mesh.v1.Method\x12)\n\x06\x63onfig\x18\t \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\x12!\n\x07runtime\x18\n \x01(\x0b\x32\x10.mesh.v1.Runtime\x12\x0f\n\x07renewal\x18\x0b \x01(\t\"\x99\x01\n\x0f\x41pplicationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0croute_prefix\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12,\n\x0b\x64\x65ployments\x18\x04 \x03(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x0e\n\x06origin\x18\x05 \x01(\tB\x0f\n\r_route_prefix\"\x96\x01\n\rReplicaLaunch\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x16\n\x0e\x62lob_directory\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x13\n\x0bsocket_path\x18\x05 \x01(\t\x12\x0c\n\x04rank\x18\x06 \x01(\r*\x95\x01\n\nMethodKind\x12\x1b\n\x17METHOD_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMETHOD_KIND_DEF\x10\x01\x12\x19\n\x15METHOD_KIND_ASYNC_DEF\x10\x02\x12\x19\n\x15METHOD_KIND_GENERATOR\x10\x03\x12\x1f\n\x1bMETHOD_KIND_ASYNC_GENERATOR\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/deployment.proto\x12\x07mesh.v1\"\x99\x03\n\x10\x44\x65ploymentConfig\x12\x14\n\x0cnum_replicas\x18\x01 \x01(\r\x12\x1c\n\x14max_ongoing_requests\x18\x02 \x01(\r\x12\x1b\n\x13max_queued_requests\x18\x03 \x01(\r\x12\x19\n\x11request_timeout_s\x18\x04 \x01(\x01\x12#\n\x1bgraceful_shutdown_timeout_s\x18\x05 \x01(\x01\x12\x1d\n\x15health_check_period_s\x18\x06 \x01(\x01\x12\x1e\n\x16health_check_timeout_s\x18\x07 \x01(\x01\x12\x10\n\x08num_cpus\x18\x08 \x01(\x01\x12\x10\n\x08num_gpus\x18\t \x01(\x01\x12\x0f\n\x07threads\x18\n \x01(\r\x12\x16\n\x0eretry_on_death\x18\x0b \x01(\x08\x12\x16\n\x0emax_body_bytes\x18\x0c \x01(\x04\x12\x18\n\x10user_config_json\x18\r \x01(\t\x12\x36\n\x12\x61utoscaling_config\x18\x0e \x01(\x0b\x32\x1a.mesh.v1.AutoscalingConfig\"\xc6\x02\n\x11\x41utoscalingConfig\x12\x14\n\x0cmin_replicas\x18\x01 \x01(\r\x12\x14\n\x0cmax_replicas\x18\x02 \x01(\r\x12\x1d\n\x10initial_replicas\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1f\n\x17target_ongoing_requests\x18\x04 \x01(\x01\x12\x17\n\x0fupscale_delay_s\x18\x05 \x01(\x01\x12\x19\n\x11\x64ownscale_delay_s\x18\x06 \x01(\x01\x12\x18\n\x10upscaling_factor\x18\x07 \x01(\x01\x12\x1a\n\x12\x64ownscaling_factor\x18\x08 \x01(\x01\x12\x1a\n\x12look_back_period_s\x18\t \x01(\x01\x12\x1a\n\x12metrics_interval_s\x18\n \x01(\x01\x12\x0e\n\x06policy\x18\x0b \x01(\tB\x13\n\x11_initial_replicas\"U\n\x06Method\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.mesh.v1.MethodKind\x12\x1a\n\x12without_parameters\x18\x03 \x01(\x08\"J\n\x07Runtime\x12\x12\n\nexecutable\x18\x01 \x01(\t\x12\x10\n\x08sys_path\x18\x02 \x03(\t\x12\x19\n\x11working_directory\x18\x03 \x01(\t\"\x99\x02\n\x0e\x44\x65ploymentSpec\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0bimport_path\x18\x04 \x01(\t\x12\x15\n\rsource_sha256\x18\x05 \x01(\t\x12\x13\n\x0btarget_blob\x18\x06 \x01(\t\x12\x11\n\tinit_blob\x18\x07 \x01(\t\x12 \n\x07methods\x18\x08 \x03(\x0b\x32\x0f.mesh.v1.Method\x12)\n\x06\x63onfig\x18\t \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\x12!\n\x07runtime\x18\n \x01(\x0b\x32\x10.mesh.v1.Runtime\x12\x0f\n\x07renewal\x18\x0b \x01(\t\"\x99\x01\n\x0f\x41pplicationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x19\n\x0croute_prefix\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x03 \x01(\t\x12,\n\x0b\x64\x65ployments\x18\x04 \x03(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x0e\n\x06origin\x18\x05 \x01(\tB\x0f\n\r_route_prefix\"\x96\x01\n\rReplicaLaunch\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x16\n\x0e\x62lob_directory\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x13\n\x0bsocket_path\x18\x05 \x01(\t\x12\x0c\n\x04rank\x18\x06 \x01(\r*\x95\x01\n\nMethodKind\x12\x1b\n\x17METHOD_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMETHOD_KIND_DEF\x10\x01\x12\x19\n\x15METHOD_KIND_ASYNC_DEF\x10\x02\x12\x19\n\x15METHOD_KIND_GENERATOR\x10\x03\x12\x1f\n\x1bMETHOD_KIND_ASYNC_GENERATOR\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.deployment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METHODKIND']._serialized_start=1150
-  _globals['_METHODKIND']._serialized_end=1299
+  _globals['_METHODKIND']._serialized_start=1535
+  _globals['_METHODKIND']._serialized_end=1684
   _globals['_DEPLOYMENTCONFIG']._serialized_start=38
-  _globals['_DEPLOYMENTCONFIG']._serialized_end=391
-  _globals['_METHOD']._serialized_start=393
-  _globals['_METHOD']._serialized_end=478
-  _globals['_RUNTIME']._serialized_start=480
-  _globals['_RUNTIME']._serialized_end=554
-  _globals['_DEPLOYMENTSPEC']._serialized_start=557
-  _globals['_DEPLOYMENTSPEC']._serialized_end=838
-  _globals['_APPLICATIONSPEC']._serialized_start=841
-  _globals['_APPLICATIONSPEC']._serialized_end=994
-  _globals['_REPLICALAUNCH']._serialized_start=997
-  _globals['_REPLICALAUNCH']._serialized_end=1147
+  _globals['_DEPLOYMENTCONFIG']._serialized_end=447
+  _globals['_AUTOSCALINGCONFIG']._serialized_start=450
+  _globals['_AUTOSCALINGCONFIG']._serialized_end=776
+  _globals['_METHOD']._serialized_start=778
+  _globals['_METHOD']._serialized_end=863
+  _globals['_RUNTIME']._serialized_start=865
+  _globals['_RUNTIME']._serialized_end=939
+  _globals['_DEPLOYMENTSPEC']._serialized_start=942
+  _globals['_DEPLOYMENTSPEC']._serialized_end=1223
+  _globals['_APPLICATIONSPEC']._serialized_start=1226
+  _globals['_APPLICATIONSPEC']._serialized_end=1379
+  _globals['_REPLICALAUNCH']._serialized_start=1382
+  _globals['_REPLICALAUNCH']._serialized_end=1532
 # @@protoc_insertion_point(module_scope)

@@ -32,18 +32,28 @@ class StoredApplication(_message.Message):
     def __init__(self, spec: _Optional[_Union[_deployment_pb2.ApplicationSpec, _Mapping]] = ..., deleting: _Optional[bool] = ..., answering: _Optional[str] = ..., route_prefix: _Optional[str] = ..., reachable: _Optional[bool] = ..., leaving: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[StoredDeployment, _Mapping]]] = ...) -> None: ...
 
 class StoredDeployment(_message.Message):
-    __slots__ = ("name", "wished", "serving", "revisions", "restarts")
+    __slots__ = ("name", "wished", "serving", "revisions", "restarts", "size")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WISHED_FIELD_NUMBER: _ClassVar[int]
     SERVING_FIELD_NUMBER: _ClassVar[int]
     REVISIONS_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
     name: str
     wished: str
     serving: str
     revisions: _containers.RepeatedCompositeFieldContainer[StoredRevision]
     restarts: int
-    def __init__(self, name: _Optional[str] = ..., wished: _Optional[str] = ..., serving: _Optional[str] = ..., revisions: _Optional[_Iterable[_Union[StoredRevision, _Mapping]]] = ..., restarts: _Optional[int] = ...) -> None: ...
+    size: StoredSize
+    def __init__(self, name: _Optional[str] = ..., wished: _Optional[str] = ..., serving: _Optional[str] = ..., revisions: _Optional[_Iterable[_Union[StoredRevision, _Mapping]]] = ..., restarts: _Optional[int] = ..., size: _Optional[_Union[StoredSize, _Mapping]] = ...) -> None: ...
+
+class StoredSize(_message.Message):
+    __slots__ = ("replicas", "why")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    replicas: int
+    why: str
+    def __init__(self, replicas: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class StoredRevision(_message.Message):
     __slots__ = ("key", "spec", "established", "gave_up", "failure")
