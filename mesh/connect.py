@@ -133,7 +133,7 @@ class Connection:
         for router in list(self._busy):
             if not router.tick(now_s):
                 self._busy.discard(router)
-        self._demand.look(list(self._routers.values()), now_s)
+        demand_due_s = self._demand.look(list(self._routers.values()), now_s)
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
             if not self._is_there():
@@ -142,7 +142,7 @@ class Connection:
             for router in list(self._routers.values()):
                 router.close_idle(now_s, IDLE_SESSION_S)
         self._is_ticking = bool(self._busy)
-        self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
+        self._set_timer(TICK_S if self._is_ticking else max(TICK_S, min(IDLE_LOOK_S, demand_due_s - now_s)))
 
     def _is_there(self) -> bool:
         """The mesh has not ended. Where the loop is the program's own, the program ends with it."""

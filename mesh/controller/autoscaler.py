@@ -93,17 +93,17 @@ class Autoscaler:
         now_s: float,
     ) -> tuple[Size, float]:
         """The size of one deployment from now on, and when to look at it again."""
-        size = deployment.size or Size(config.first_replicas, f"{config.first_replicas}: at first", now_s)
+        size = deployment.size or _first_size(config, now_s)
         if (bounded := config.bounded(size.replicas)) != size.replicas:
             bounds = f"min_replicas={config.min_replicas}, max_replicas={config.max_replicas}"
             size = Size(bounded, f"{size.replicas} -> {bounded}: {bounds}", now_s)
         waiting = self._demand.without_replica(key)
         if size.replicas == 0 and waiting:
-            self._trends[key] = Trend(now_s)
+            self._trends[key] = self._new_trend(now_s)
             return Size(1, f"0 -> 1: {waiting} waiting for a first replica", now_s), now_s
         ongoing = self._demand.mean(key, config.look_back_period_s, now_s)
         called, trouble, look_at_s = self._called(key, config, size, running, ongoing, now_s)
-        trend = self._trends.get(key) or Trend(max(now_s, self._start_s + REPORTS_ARE_BACK_S))
+        trend = self._trends.get(key) or self._new_trend(now_s)
         decision = decide(config, called, size.replicas, trend, now_s)
         self._trends[key] = decision.trend
         if trouble != size.trouble:
@@ -114,6 +114,9 @@ class Autoscaler:
         if not self._demand.is_steady(key, config.look_back_period_s, now_s):
             look_at_s = min(look_at_s, now_s + config.look_back_period_s / LOOKS_OVER_LOOK_BACK)
         return size, min(look_at_s, decision.look_at_s)
+
+    def _new_trend(self, now_s: float) -> Trend:
+        return Trend(max(now_s, self._start_s + REPORTS_ARE_BACK_S))
 
     def _called(
         self,
@@ -131,6 +134,11 @@ class Autoscaler:
         if word.replicas is None:
             return size.replicas, word.trouble, word.look_at_s
         return config.bounded(max(ceil(word.replicas), 1 if ongoing > 0 else 0)), "", word.look_at_s
+
+
+def _first_size(config: AutoscalingConfig, now_s: float) -> Size:
+    setting = "min_replicas" if config.initial_replicas is None else "initial_replicas"
+    return Size(config.first_replicas, f"{config.first_replicas}: {setting}", now_s)
 
 
 def _because(config: AutoscalingConfig, ongoing: float) -> str:

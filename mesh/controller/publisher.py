@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from mesh.clock import Clock
 from mesh.controller import views
@@ -32,7 +33,9 @@ class Publisher:
         self.orders: Watch[str, views.Orders] = Watch(lambda known, key: views.Orders(None))
         self.states: Watch[str, tuple[MeshState, int]] = Watch(lambda known, key: (MeshState(), 0))
 
-    def publish(self, state: MeshState, revision: int, questions: Mapping[str, Question]) -> None:
+    def publish(
+        self, state: MeshState, revision: int, questions: Mapping[str, Question] = MappingProxyType({})
+    ) -> None:
         """From now on the watchers see this state, stored under that revision, and replicas these questions."""
         if self.states.latest("") == (state, revision):
             if questions != self._questions:

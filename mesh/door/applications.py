@@ -41,7 +41,8 @@ def read_status(status: pb.Status) -> dict[str, Known]:
 def _answers(application: pb.ApplicationStatus) -> bool:
     """Its driver has a replica, or autoscales and gets one as soon as it is called."""
     return any(
-        deployment.num_replicas == 0 or any(one.state == pb.REPLICA_STATE_RUNNING for one in deployment.replicas)
+        (deployment.scaling and deployment.num_replicas == 0)
+        or any(replica.state == pb.REPLICA_STATE_RUNNING for replica in deployment.replicas)
         for deployment in application.deployments
         if deployment.name == (application.answering or application.driver)
     )

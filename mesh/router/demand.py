@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,12 @@ class DemandLine:
         self._changed = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
 
-    def look(self, routers: Iterable[Router], now_s: float) -> None:
-        """Count what is under way; every ``metrics_interval_s`` of a deployment its mean is told, if it differs."""
+    def look(self, routers: Iterable[Router], now_s: float) -> float:
+        """Count what is under way; every ``metrics_interval_s`` of a deployment its mean is told, if it differs.
+
+        Gives the moment at which the next one is due that does not tell what is under way now.
+        """
+        next_s = inf
         for router in routers:
             scaling = router.scaling
             if scaling is None:
@@ -59,6 +64,10 @@ class DemandLine:
             lasted_s = now_s - account.begun_s
             if lasted_s >= scaling.metrics_interval_s:
                 self._tell(router, account.area / lasted_s, now_s)
+            told = self._accounts[router].told
+            if router.ongoing != (told.ongoing if told is not None else 0):
+                next_s = min(next_s, self._accounts[router].begun_s + scaling.metrics_interval_s)
+        return next_s
 
     def tell_now(self, router: Router) -> None:
         """A call has come to wait because there is no replica, or none does any more: that is told at once."""

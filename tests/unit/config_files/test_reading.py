@@ -68,7 +68,7 @@ APPLICATION = "applications:\n- import_path: a:b\n"
         pytest.param(
             APPLICATION + "  deployments:\n  - name: A\n    num_replica: 2\n",
             "x.yaml:5: applications[0].deployments[0].num_replica: there is no such key; did you mean num_replicas? "
-            "allowed here: name, version, user_config, num_replicas, max_ongoing_requests,",
+            "allowed here: name, version, user_config, autoscaling_config, num_replicas,",
             id="unknown setting",
         ),
         pytest.param(
