@@ -14,11 +14,18 @@ from enum import Enum, IntEnum
 from mesh.autoscaling import AutoscalingConfig
 from mesh.checks import check_number, check_whole_number
 from mesh.errors import ConfigError
+from mesh.update_limits import Limit, UpdateLimits, check_limit, check_together, limit_from_wire, limit_to_wire
 from mesh.v1 import controller_pb2
 from mesh.v1 import deployment_pb2 as pb
 
 LONGEST_NAME = 64
 """Characters in the name of a deployment or an application."""
+
+
+# What the wire leaves out has these values, too.
+DEFAULT_FAILURE_THRESHOLD = 3
+DEFAULT_MAX_SURGE: Limit = "100%"
+DEFAULT_MAX_UNAVAILABLE: Limit = 0
 
 
 class RoutePrefix(Enum):
@@ -71,6 +78,9 @@ class DeploymentConfig:
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
+    health_check_failure_threshold: int = DEFAULT_FAILURE_THRESHOLD
+    max_surge: Limit = DEFAULT_MAX_SURGE
+    max_unavailable: Limit = DEFAULT_MAX_UNAVAILABLE
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     threads: int = 1
@@ -82,7 +92,7 @@ class DeploymentConfig:
     """In the place of ``num_replicas``, which then counts for nothing."""
 
     def __post_init__(self) -> None:
-        for setting in ("num_replicas", "max_ongoing_requests", "threads"):
+        for setting in ("num_replicas", "max_ongoing_requests", "threads", "health_check_failure_threshold"):
             check_whole_number(setting, getattr(self, setting), at_least=1)
         check_whole_number("max_body_bytes", self.max_body_bytes, at_least=1, at_most=2**63 - 1)
         check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
@@ -94,10 +104,17 @@ class DeploymentConfig:
             check_number(
                 "request_timeout_s", self.request_timeout_s, zero_allowed=False, otherwise=" or None for never"
             )
+        for setting in ("max_surge", "max_unavailable"):
+            check_limit(setting, getattr(self, setting))
+        check_together(self.max_surge, self.max_unavailable)
         if not isinstance(self.retry_on_death, bool):
             raise ConfigError(f"retry_on_death must be True or False, not {self.retry_on_death!r}")
         if self.autoscaling_config is not None and not isinstance(self.autoscaling_config, AutoscalingConfig):
             raise ConfigError(f"autoscaling_config must be an AutoscalingConfig, not {self.autoscaling_config!r}")
+
+    def update_limits(self, wanted: int) -> UpdateLimits:
+        """How far an update may go beyond and below ``wanted`` replicas."""
+        return UpdateLimits.of(self.max_surge, self.max_unavailable, wanted)
 
     def to_proto(self) -> pb.DeploymentConfig:
         return pb.DeploymentConfig(
@@ -115,6 +132,9 @@ class DeploymentConfig:
             max_body_bytes=self.max_body_bytes,
             user_config_json=self.user_config_json,
             autoscaling_config=self.autoscaling_config.to_proto() if self.autoscaling_config else None,
+            max_surge=limit_to_wire(self.max_surge),
+            max_unavailable=limit_to_wire(self.max_unavailable),
+            health_check_failure_threshold=self.health_check_failure_threshold,
         )
 
     @classmethod
@@ -138,6 +158,9 @@ class DeploymentConfig:
                 if message.HasField("autoscaling_config")
                 else None
             ),
+            max_surge=limit_from_wire(message.max_surge, DEFAULT_MAX_SURGE),
+            max_unavailable=limit_from_wire(message.max_unavailable, DEFAULT_MAX_UNAVAILABLE),
+            health_check_failure_threshold=message.health_check_failure_threshold or DEFAULT_FAILURE_THRESHOLD,
         )
 
 

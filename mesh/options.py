@@ -28,6 +28,9 @@ class DeploymentOptions(TypedDict, total=False):
     graceful_shutdown_timeout_s: float
     health_check_period_s: float
     health_check_timeout_s: float
+    health_check_failure_threshold: int
+    max_surge: int | str
+    max_unavailable: int | str
     num_cpus: float
     num_gpus: float
     threads: int

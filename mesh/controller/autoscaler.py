@@ -33,8 +33,8 @@ LOOKS_OVER_LOOK_BACK = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
-    """The state with every size as it is from now on, and when to look again although nothing happened."""
+class Sizes:
+    """The ``state`` with every size as it is from now on, and when to look again although nothing happened."""
 
     state: MeshState
     look_at_s: float
@@ -61,11 +61,11 @@ class Autoscaler:
         else:
             self._policies.take(event)
 
-    def step(self, state: MeshState, now_s: float) -> Scaled:
+    def step(self, state: MeshState, now_s: float) -> Sizes:
         """Decides on every deployment that autoscales; the same state when all sizes stay as they are."""
         autoscaled = list(_autoscaled(state))
         if not autoscaled and not self._trends:
-            return Scaled(state, inf)
+            return Sizes(state, inf)
         running = _running(state)
         look_at_s = inf
         for application, name, deployment, config in autoscaled:
@@ -76,7 +76,7 @@ class Autoscaler:
                 owner = state.applications[key[0]]
                 state = with_application(state, with_deployment(owner, name, replace(deployment, size=size)))
         self._forget_all_but({(application.spec.name, name) for application, name, _, _ in autoscaled})
-        return Scaled(state, look_at_s)
+        return Sizes(state, look_at_s)
 
     def _forget_all_but(self, keys: set[DeploymentKey]) -> None:
         self._demand.keep_only(keys)

@@ -137,14 +137,14 @@ class Controller:
                 self._autoscaler.take(event, now_s)
             else:
                 state = apply(state, event, now_s)
-        scaled = self._autoscaler.step(state, now_s)
-        if scaled.state is before and not accepted and now_s < self._reconcile_at_s:  # as most reports of demand end
+        sizes = self._autoscaler.step(state, now_s)
+        if sizes.state is before and not accepted and now_s < self._reconcile_at_s:  # as most reports of demand end
             self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
-            self._wake_at_s = min(self._reconcile_at_s, scaled.look_at_s)
+            self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
             return
-        step = reconcile(scaled.state, now_s, self._gpus)
+        step = reconcile(sizes.state, now_s, self._gpus)
         self._state, self._reconcile_at_s = step.state, step.wake_at_s
-        self._wake_at_s = min(step.wake_at_s, scaled.look_at_s)
+        self._wake_at_s = min(step.wake_at_s, sizes.look_at_s)
         await self._save({name: blob for wish in accepted for name, blob in wish.blobs.items()})
         self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
         for wish in accepted:

@@ -56,6 +56,13 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class RolledBack:
+    """Somebody wishes for what was complete before the present application."""
+
+    application: str
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
     """The engine has started the replica's process."""
 
@@ -103,7 +110,7 @@ class StopRequested:
     """All replicas are to be drained; what is wished for stays."""
 
 
-Event = Applied | Deleted | Scaled | Launched | Ended | Said | Detached | Listed | StopRequested
+Event = Applied | Deleted | Scaled | RolledBack | Launched | Ended | Said | Detached | Listed | StopRequested
 
 
 def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
@@ -113,6 +120,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _applied(state, spec)
         case Deleted(name):
             return _deleted(state, name)
+        case RolledBack(name):
+            return _rolled_back(state, name)
         case Scaled():
             return _scaled(state, event)
         case Listed(processes):
@@ -168,8 +177,9 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     wished = Revision(key, spec)
-    serving = before.serving if before else ""
-    after = DeploymentState({**revisions, key: wished}, wished=key, serving=serving, size=_size_after(before, spec))
+    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec))
+    if before is not None:
+        after = replace(after, serving=before.serving, also_serving=before.also_serving)
     if key not in revisions or not ready or ready < wanted_replicas(after, wished):
         return after
     return replace(after, revisions={**revisions, key: replace(wished, established=True)})
@@ -180,7 +190,7 @@ def _size_after(before: DeploymentState | None, spec: DeploymentSpec) -> Size | 
     scaling = spec.config.autoscaling_config
     if scaling is None or before is None or before.size is not None:
         return before.size if before and scaling else None
-    present = before.revisions.get(before.wished)
+    present = before.revisions.get(before.wished or before.serving)
     if present is None:
         return None
     replicas = scaling.bounded(present.spec.config.num_replicas)
@@ -207,8 +217,12 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
     for spec in application.spec.deployments:
         if spec.name == wish.deployment:
             _check_scales_by_hand(spec)
-            config = replace(spec.config, num_replicas=wish.num_replicas)
-            return _applied(state, application.spec.with_deployment(replace(spec, config=config)))
+            application = replace(
+                application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
+            )
+            resized = _resized(application.spec, wish)
+            assert resized is not None
+            return _applied(with_application(state, application), resized)
     known = ", ".join(spec.name for spec in application.spec.deployments)
     raise DeploymentNotFound(
         f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
@@ -222,6 +236,27 @@ def _check_scales_by_hand(spec: DeploymentSpec) -> None:
             f"deployment {spec.name!r} of application {spec.application!r} autoscales between {scaling.min_replicas} "
             f"and {scaling.max_replicas} replicas: deploy it with other bounds, or with num_replicas, to fix the number"
         )
+
+
+def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:
+    """The spec with that number of replicas; what is rolled back to keeps the number that was set by hand."""
+    for deployment in spec.deployments if spec else ():
+        if spec is not None and deployment.name == wish.deployment:
+            config = replace(deployment.config, num_replicas=wish.num_replicas)
+            return spec.with_deployment(replace(deployment, config=config))
+    return spec
+
+
+def _rolled_back(state: MeshState, name: str) -> MeshState:
+    application = _existing(state, name)
+    if application.deleting:
+        raise DeploymentNotFound(f"application {name!r} is being deleted")
+    earlier = application.good if application.spec != application.good else application.previous
+    if earlier is None:
+        raise ConfigError(
+            f"application {name!r} cannot be rolled back: nothing that was deployed under this name before has run"
+        )
+    return _applied(state, earlier)
 
 
 def _existing(state: MeshState, name: str) -> ApplicationState:

@@ -13,7 +13,8 @@ from math import inf
 from mesh.config import DeploymentSpec
 from mesh.controller.gpus import assign
 from mesh.controller.ranks import missing_ranks, without_place
-from mesh.controller.rollout import Peers, kept_revisions, rolled_out
+from mesh.controller.rollout import rolled_out
+from mesh.controller.shares import Peers, Share, serving_revisions, shares
 from mesh.controller.state import (
     EARLY_END_S,
     KILL_GRACE_S,
@@ -27,7 +28,6 @@ from mesh.controller.state import (
     Revision,
     drained,
     moved,
-    wanted_replicas,
     with_death,
     with_replica,
 )
@@ -93,39 +93,32 @@ def _reconcile_application(
         state = replace(state, applications={**state.applications, name: application})
     launches: list[Launch] = []
     for deployment_name in dict.fromkeys((*application.deployments, *peers)):
-        kept = kept_revisions(application, deployment_name, peers, state.stopping)
-        drains = _surplus(peers[deployment_name], kept, application.deployments.get(deployment_name))
+        kept = shares(application, deployment_name, peers, state.stopping)
+        drains = _surplus(peers[deployment_name], kept)
         if drains:
             state = replace(state, replicas={**state.replicas, **{r.replica_id: drained(r, now_s) for r in drains}})
         if not (application.deleting or state.stopping):
-            for revision, wanted in _lacking(application.deployments.get(deployment_name), kept, now_s):
-                state = _with_launches(state, revision, wanted, peers[deployment_name], now_s, gpus, launches)
+            for share in kept:
+                revision = application.deployments[deployment_name].revisions[share.revision]
+                if not revision.gave_up and revision.retry_at_s <= now_s:
+                    state = _with_launches(state, revision, share, peers[deployment_name], now_s, gpus, launches)
     return _pruned(state, application, peers), launches
 
 
-def _surplus(replicas: Sequence[Replica], kept: Sequence[str], deployment: DeploymentState | None) -> list[Replica]:
+def _surplus(replicas: Sequence[Replica], kept: Sequence[Share]) -> list[Replica]:
     """The replicas that have to go: those of no kept revision, and those of a rank that is too high."""
-    surplus = [replica for replica in replicas if replica.live and replica.revision not in kept]
-    for key in kept:
-        assert deployment is not None
-        live = [replica for replica in replicas if replica.live and replica.revision == key]
-        surplus += without_place(wanted_replicas(deployment, deployment.revisions[key]), live)
+    keys = {share.revision for share in kept}
+    surplus = [replica for replica in replicas if replica.live and replica.revision not in keys]
+    for share in kept:
+        live = [replica for replica in replicas if replica.live and replica.revision == share.revision]
+        surplus += without_place(share.kept, live)
     return surplus
-
-
-def _lacking(deployment: DeploymentState | None, kept: Sequence[str], now_s: float) -> list[tuple[Revision, int]]:
-    """The revisions of which replicas may be launched, with how many of each are wanted."""
-    if deployment is None:
-        return []
-    revisions = (deployment.revisions[key] for key in kept)
-    startable = (revision for revision in revisions if not revision.gave_up and revision.retry_at_s <= now_s)
-    return [(revision, wanted_replicas(deployment, revision)) for revision in startable]
 
 
 def _with_launches(
     state: MeshState,
     revision: Revision,
-    wanted: int,
+    share: Share,
     replicas: Sequence[Replica],
     now_s: float,
     gpus: Sequence[str],
@@ -133,7 +126,8 @@ def _with_launches(
 ) -> MeshState:
     spec = revision.spec
     live = [replica for replica in replicas if replica.live and replica.revision == revision.key]
-    for rank in missing_ranks(wanted, live):
+    ranks = missing_ranks(share.kept, live)
+    for rank in ranks[: int(min(share.launches, len(ranks)))]:
         replica = Replica(
             replica_id=replica_id(spec.name, state.launched),
             application=spec.application,
@@ -161,9 +155,9 @@ def _pruned(state: MeshState, application: ApplicationState, peers: Peers) -> Me
     deployments: dict[str, DeploymentState] = {}
     for name, deployment in application.deployments.items():
         gone = application.deleting or not (deployment.wished or state.stopping)
-        if gone and not peers.get(name) and not kept_revisions(application, name, peers, state.stopping):
+        if gone and not peers.get(name) and not shares(application, name, peers, state.stopping):
             continue
-        wanted = {deployment.wished, deployment.serving}
+        wanted = {deployment.wished, *serving_revisions(deployment)}
         revisions = {key: revision for key, revision in deployment.revisions.items() if key in wanted}
         same = len(revisions) == len(deployment.revisions)
         deployments[name] = deployment if same else replace(deployment, revisions=revisions)
@@ -187,13 +181,16 @@ def _killed(state: MeshState, now_s: float) -> tuple[MeshState, list[Kill]]:
 
 
 def _wake_at_s(state: MeshState, now_s: float) -> float:
-    moments = [replica.kill_at_s for replica in state.replicas.values()]
-    moments += [replica.attach_by_s for replica in state.replicas.values() if replica.live and replica.line == 0]
+    moments: list[float] = []
+    for replica in state.replicas.values():
+        moments.append(replica.kill_at_s)
+        if replica.line == 0 and replica.live:
+            moments.append(replica.attach_by_s)
+        if replica.state is ReplicaState.RUNNING and now_s < replica.since_s + EARLY_END_S:
+            revision = state.revision_of(replica)
+            if revision is not None and revision.failed_starts:
+                moments.append(replica.since_s + EARLY_END_S)
     for application in state.applications.values():
         for deployment in application.deployments.values():
             moments += [revision.retry_at_s for revision in deployment.revisions.values() if not revision.gave_up]
-    for replica in state.replicas.values():
-        revision = state.revision_of(replica)
-        if revision is not None and revision.failed_starts and replica.state is ReplicaState.RUNNING:
-            moments.append(replica.since_s + EARLY_END_S)
     return min((moment for moment in moments if moment > now_s), default=inf)

@@ -1,18 +1,19 @@
-"""Which revisions of an application's deployments serve, and which are kept up. Pure.
+"""Which revisions of an application's deployments serve. Pure.
 
-An update is one step for all of an application: the old one serves, whole, until the new one is ready, whole. What
-goes away goes after the drivers that may still be calling it for requests that they have begun.
+An update is one step for all of an application: the old one serves, whole, until the new one is ready, whole. Only
+where ``max_surge`` leaves no room for that do two revisions of a deployment serve together, and not before it has been
+seen of every deployment that its new revision starts. What goes away goes after the drivers that may still be calling
+it for requests that they have begun.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from mesh.controller.state import EARLY_END_S, ApplicationState, DeploymentState, Replica, ReplicaState, wanted_replicas
-
-Peers = Mapping[str, Sequence[Replica]]
-"""The replicas of one application by deployment, each in the order of their launches."""
+from mesh.controller.shares import Peers, has_failed, is_bounded, limits_of, running, serving_revisions
+from mesh.controller.state import EARLY_END_S, ApplicationState, DeploymentState, Replica, wanted_replicas
+from mesh.user_config import user_config_key
 
 
 def rolled_out(application: ApplicationState, peers: Peers, now_s: float, stopping: bool) -> ApplicationState:
@@ -20,26 +21,8 @@ def rolled_out(application: ApplicationState, peers: Peers, now_s: float, stoppi
     application = _settled(application, peers, now_s)
     if application.deleting or stopping:
         return application
-    return _left(_reached(_switched(application, peers), peers), peers)
-
-
-def kept_revisions(application: ApplicationState, name: str, peers: Peers, stopping: bool) -> tuple[str, ...]:
-    """The revisions of a deployment whose replicas are kept up now.
-
-    What goes away goes after the driver that may still be calling it for the requests that it has begun.
-    """
-    deployment = application.deployments.get(name)
-    if deployment is None:
-        return ()
-    serving = (deployment.serving,) if deployment.serving else ()
-    if application.deleting or stopping:
-        return () if name == application.answering or not peers.get(application.answering) else serving
-    if not deployment.wished:
-        return serving
-    wished = deployment.revisions[deployment.wished]
-    if deployment.serving in ("", deployment.wished):
-        return (deployment.wished,)
-    return serving if wished.gave_up else (*serving, deployment.wished)
+    application = _tidied(_mixed(_switched(application, peers), peers), peers)
+    return _remembered(_left(_reached(application, peers), peers), peers)
 
 
 def _settled(application: ApplicationState, peers: Peers, now_s: float) -> ApplicationState:
@@ -48,16 +31,12 @@ def _settled(application: ApplicationState, peers: Peers, now_s: float) -> Appli
     for name, deployment in application.deployments.items():
         revisions = dict(deployment.revisions)
         for key, revision in deployment.revisions.items():
-            running = _running(peers.get(name, ()), key)
-            if len(running) < wanted_replicas(deployment, revision):
+            ready = running(peers.get(name, ()), key)
+            if len(ready) < wanted_replicas(deployment, revision):
                 continue
-            if not revision.established and running:  # a size of none shows nothing
+            if not revision.established and ready:  # a size of none shows nothing
                 revisions[key] = revision = replace(revision, established=True, gave_up=False)
-            if (
-                revision.failed_starts
-                and running
-                and all(now_s - replica.since_s >= EARLY_END_S for replica in running)
-            ):
+            if revision.failed_starts and ready and all(now_s - replica.since_s >= EARLY_END_S for replica in ready):
                 revisions[key] = replace(revision, failed_starts=0, failure="")
         if revisions != deployment.revisions:
             deployments[name] = replace(deployment, revisions=revisions)
@@ -71,17 +50,52 @@ def _switched(application: ApplicationState, peers: Peers) -> ApplicationState:
     """
     wished = {name: d for name, d in application.deployments.items() if d.wished}
     if all(_complete(deployment, peers.get(name, ())) for name, deployment in wished.items()):
-        switching = {name for name, deployment in wished.items() if deployment.serving != deployment.wished}
+        switching = {name for name, d in wished.items() if d.serving != d.wished or d.also_serving}
         application = _with_driver(application)
     else:
         switching = {name for name, deployment in wished.items() if _is_absent(deployment, peers.get(name, ()))}
     if not switching:
         return application
     deployments = {
-        name: replace(deployment, serving=deployment.wished) if name in switching else deployment
+        name: replace(deployment, serving=deployment.wished, also_serving=()) if name in switching else deployment
         for name, deployment in application.deployments.items()
     }
     return replace(application, deployments=deployments)
+
+
+def _mixed(application: ApplicationState, peers: Peers) -> ApplicationState:
+    """Lets new revisions serve beside the old ones where they have no room to become complete otherwise."""
+    if has_failed(application):
+        return application
+    wished = {name: d for name, d in application.deployments.items() if d.wished}
+    mixing = {name for name, d in wished.items() if is_bounded(d, d.wished) and d.wished not in serving_revisions(d)}
+    if not mixing or not all(_is_proven(d, peers.get(name, ())) for name, d in wished.items()):
+        return application
+    deployments = {
+        name: replace(d, also_serving=(*d.also_serving, d.wished)) if name in mixing else d
+        for name, d in application.deployments.items()
+    }
+    return replace(application, deployments=deployments)
+
+
+def _is_proven(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
+    """The wished-for revision starts, as far as that can be seen before an old replica has to go."""
+    if not is_bounded(deployment, deployment.wished):
+        return _complete(deployment, replicas)
+    is_first = limits_of(deployment, deployment.wished).surge == 0
+    return is_first or deployment.wished in serving_revisions(deployment) or bool(running(replicas, deployment.wished))
+
+
+def _tidied(application: ApplicationState, peers: Peers) -> ApplicationState:
+    """Forgets revisions that served beside another one and of which nothing is left."""
+    deployments = dict(application.deployments)
+    for name, deployment in application.deployments.items():
+        aim = "" if has_failed(application) else deployment.wished
+        live = {replica.revision for replica in peers.get(name, ()) if replica.live}
+        also_serving = tuple(key for key in deployment.also_serving if key == aim or key in live)
+        if also_serving != deployment.also_serving:
+            deployments[name] = replace(deployment, also_serving=also_serving)
+    return application if deployments == application.deployments else replace(application, deployments=deployments)
 
 
 def _with_driver(application: ApplicationState) -> ApplicationState:
@@ -98,7 +112,8 @@ def _reached(application: ApplicationState, peers: Peers) -> ApplicationState:
     if application.reachable or answering is None or not answering.serving:
         return application
     is_asleep = wanted_replicas(answering, answering.revisions[answering.serving]) == 0
-    if not is_asleep and not _running(peers.get(application.answering, ()), answering.serving):
+    replicas = peers.get(application.answering, ())
+    if not is_asleep and not any(running(replicas, key) for key in serving_revisions(answering)):
         return application
     return replace(application, reachable=True)
 
@@ -111,14 +126,31 @@ def _left(application: ApplicationState, peers: Peers) -> ApplicationState:
         application = replace(application, leaving="")
     if not leavers:
         return application
-    gone = {name: replace(application.deployments[name], serving="") for name in leavers}
+    gone = {name: replace(application.deployments[name], serving="", also_serving=()) for name in leavers}
     return replace(application, deployments={**application.deployments, **gone})
+
+
+def _remembered(application: ApplicationState, peers: Peers) -> ApplicationState:
+    """Notes a spec of which everything is ready: it is what a later one may be rolled back to."""
+    if application.spec == application.good:
+        return application
+    for name, deployment in application.deployments.items():
+        if deployment.wished and not _is_as_wished(deployment, peers.get(name, ())):
+            return application
+    return replace(application, good=application.spec, previous=application.good)
+
+
+def _is_as_wished(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
+    wished = deployment.revisions[deployment.wished]
+    user_config = user_config_key(wished.spec.config.user_config_json)
+    ready = [r for r in running(replicas, wished.key) if r.condition.user_config == user_config]
+    return serving_revisions(deployment) == (wished.key,) and len(ready) >= wanted_replicas(deployment, wished)
 
 
 def _may_leave(application: ApplicationState, name: str, peers: Peers) -> bool:
     for other, deployment in application.deployments.items():
         if deployment.wished and not (
-            deployment.serving == deployment.wished and _complete(deployment, peers.get(other, ()))
+            serving_revisions(deployment) == (deployment.wished,) and _complete(deployment, peers.get(other, ()))
         ):
             return False
     if name == application.leaving:
@@ -141,7 +173,7 @@ def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
     wished = deployment.revisions[deployment.wished]
     if deployment.serving == deployment.wished and wanted_replicas(deployment, wished):
         return wished.established  # one of it may just be being replaced; that need not hold up the others
-    return len(_running(replicas, wished.key)) >= wanted_replicas(deployment, wished)
+    return len(running(replicas, wished.key)) >= wanted_replicas(deployment, wished)
 
 
 def _is_absent(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
@@ -149,8 +181,5 @@ def _is_absent(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool
         return False
     if not deployment.serving:
         return True
-    return bool(_running(replicas, deployment.wished)) and not _running(replicas, deployment.serving)
-
-
-def _running(replicas: Sequence[Replica], revision: str) -> list[Replica]:
-    return [r for r in replicas if r.state is ReplicaState.RUNNING and r.revision == revision]
+    others = (key for key in serving_revisions(deployment) if key != deployment.wished)
+    return bool(running(replicas, deployment.wished)) and not any(running(replicas, key) for key in others)

@@ -43,14 +43,15 @@ def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
 
 
 def blob_names(state: MeshState) -> set[str]:
-    """The blobs that replicas of this state may be made from."""
-    return {
-        blob
-        for application in state.applications.values()
-        for deployment in application.deployments.values()
-        for revision in deployment.revisions.values()
-        for blob in revision.spec.blob_names()
-    }
+    """The blobs that replicas of this state may be made from, also after it was rolled back."""
+    names: set[str] = set()
+    for application in state.applications.values():
+        for spec in (application.good, application.previous):
+            names |= spec.blob_names() if spec else set()
+        for deployment in application.deployments.values():
+            for revision in deployment.revisions.values():
+                names.update(revision.spec.blob_names())
+    return names
 
 
 def _from_application(application: ApplicationState) -> pb.StoredApplication:
@@ -61,6 +62,8 @@ def _from_application(application: ApplicationState) -> pb.StoredApplication:
         route_prefix=application.route_prefix,
         reachable=application.reachable,
         leaving=application.leaving,
+        good=application.good.to_proto() if application.good else None,
+        previous=application.previous.to_proto() if application.previous else None,
         deployments=[
             pb.StoredDeployment(
                 name=name,
@@ -68,6 +71,7 @@ def _from_application(application: ApplicationState) -> pb.StoredApplication:
                 serving=deployment.serving,
                 revisions=[_from_revision(revision) for revision in deployment.revisions.values()],
                 restarts=deployment.restarts,
+                also_serving=deployment.also_serving,
                 size=_from_size(deployment.size),
             )
             for name, deployment in application.deployments.items()
@@ -113,6 +117,8 @@ def _to_application(row: bytes, now_s: float) -> ApplicationState:
         reachable=stored.reachable,
         leaving=stored.leaving,
         deleting=stored.deleting,
+        good=ApplicationSpec.from_proto(stored.good) if stored.HasField("good") else None,
+        previous=ApplicationSpec.from_proto(stored.previous) if stored.HasField("previous") else None,
     )
 
 
@@ -128,7 +134,7 @@ def _to_deployment(stored: pb.StoredDeployment, now_s: float) -> DeploymentState
         for revision in stored.revisions
     }
     size = Size(stored.size.replicas, stored.size.why, now_s) if stored.HasField("size") else None
-    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts, size)
+    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts, tuple(stored.also_serving), size)
 
 
 def _to_replica(row: bytes, now_s: float) -> Replica:

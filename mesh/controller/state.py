@@ -203,14 +203,16 @@ class Size:
 class DeploymentState:
     """The revisions of a deployment: the one that is ``wished`` for and the one that is ``serving`` meanwhile.
 
-    Both are keys of ``revisions``; "" = none. What is no longer in the application is not wished for. ``size`` is None
-    when it does not autoscale, and before it was first decided upon.
+    Both are keys of ``revisions``; "" = none. What is no longer in the application is not wished for.
+    ``also_serving`` are revisions that serve beside that one while an update with a bounded surge goes on. ``size``
+    is None when it does not autoscale, and before it was first decided upon.
     """
 
     revisions: Mapping[str, Revision]
     wished: str
     serving: str = ""
     restarts: int = 0
+    also_serving: tuple[str, ...] = ()
     size: Size | None = None
 
 
@@ -220,6 +222,7 @@ class ApplicationState:
 
     ``answering`` is the driver that the outside sees, under ``route_prefix``, once it is ``reachable``. It becomes
     the driver of ``spec`` when all is ready; the one before is ``leaving`` until its last replica has ended.
+    ``good`` is the last spec of which everything was ready, ``previous`` the one that was so before.
     """
 
     spec: ApplicationSpec
@@ -229,6 +232,8 @@ class ApplicationState:
     reachable: bool = False
     leaving: str = ""
     deleting: bool = False
+    good: ApplicationSpec | None = None
+    previous: ApplicationSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

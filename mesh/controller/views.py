@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from mesh.config import DeploymentConfig
 from mesh.controller.policies import Question
+from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     KILL_GRACE_S,
     ApplicationState,
@@ -148,8 +149,9 @@ def _endpoint_set(
         return found
     found.config.CopyFrom(revision.spec.config.to_proto())
     found.methods.extend(method.to_proto() for method in revision.spec.methods)
+    serving = serving_revisions(deployment)
     for replica in replicas:
-        if replica.state is ReplicaState.RUNNING and replica.revision == deployment.serving:
+        if replica.state is ReplicaState.RUNNING and replica.revision in serving:
             found.endpoints.add(
                 replica_id=replica.replica_id,
                 address=replica_address(run_directory, replica.replica_id),
@@ -239,7 +241,8 @@ def _deployment_phase(
         and replica.condition.user_config == user_config
         for replica in replicas
     )
-    complete = running >= sufficient_replicas(deployment, revision) and deployment.serving == deployment.wished
+    complete = running >= sufficient_replicas(deployment, revision)
+    complete = complete and serving_revisions(deployment) == (deployment.wished,)
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING
 
 

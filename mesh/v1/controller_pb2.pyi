@@ -85,6 +85,18 @@ class ScaleResponse(_message.Message):
     revision: int
     def __init__(self, revision: _Optional[int] = ...) -> None: ...
 
+class RollbackRequest(_message.Message):
+    __slots__ = ("application",)
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    def __init__(self, application: _Optional[str] = ...) -> None: ...
+
+class RollbackResponse(_message.Message):
+    __slots__ = ("revision",)
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+
 class GetApplicationsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -127,6 +139,46 @@ class WatchStatusResponse(_message.Message):
     status: Status
     def __init__(self, status: _Optional[_Union[Status, _Mapping]] = ...) -> None: ...
 
+class GetEventsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetEventsResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
+class WatchEventsRequest(_message.Message):
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: int
+    def __init__(self, after: _Optional[int] = ...) -> None: ...
+
+class WatchEventsResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("number", "at_s", "application", "deployment", "replica_id", "what", "message")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AT_S_FIELD_NUMBER: _ClassVar[int]
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    at_s: float
+    application: str
+    deployment: str
+    replica_id: str
+    what: str
+    message: str
+    def __init__(self, number: _Optional[int] = ..., at_s: _Optional[float] = ..., application: _Optional[str] = ..., deployment: _Optional[str] = ..., replica_id: _Optional[str] = ..., what: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
 class Status(_message.Message):
     __slots__ = ("revision", "applications")
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -136,7 +188,7 @@ class Status(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
 
 class ApplicationStatus(_message.Message):
-    __slots__ = ("name", "phase", "message", "route_prefix", "driver", "deployments", "answering")
+    __slots__ = ("name", "phase", "message", "route_prefix", "driver", "deployments", "answering", "in_phase_s")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +196,7 @@ class ApplicationStatus(_message.Message):
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     DEPLOYMENTS_FIELD_NUMBER: _ClassVar[int]
     ANSWERING_FIELD_NUMBER: _ClassVar[int]
+    IN_PHASE_S_FIELD_NUMBER: _ClassVar[int]
     name: str
     phase: Phase
     message: str
@@ -151,10 +204,11 @@ class ApplicationStatus(_message.Message):
     driver: str
     deployments: _containers.RepeatedCompositeFieldContainer[DeploymentStatus]
     answering: str
-    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentStatus, _Mapping]]] = ..., answering: _Optional[str] = ...) -> None: ...
+    in_phase_s: float
+    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentStatus, _Mapping]]] = ..., answering: _Optional[str] = ..., in_phase_s: _Optional[float] = ...) -> None: ...
 
 class DeploymentStatus(_message.Message):
-    __slots__ = ("name", "phase", "message", "failed_starts", "restarts", "num_replicas", "replicas", "scaling", "scaled_ago_s")
+    __slots__ = ("name", "phase", "message", "failed_starts", "restarts", "num_replicas", "replicas", "scaling", "scaled_ago_s", "in_phase_s", "revision", "serving")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +218,9 @@ class DeploymentStatus(_message.Message):
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     SCALING_FIELD_NUMBER: _ClassVar[int]
     SCALED_AGO_S_FIELD_NUMBER: _ClassVar[int]
+    IN_PHASE_S_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
     name: str
     phase: Phase
     message: str
@@ -173,10 +230,13 @@ class DeploymentStatus(_message.Message):
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaStatus]
     scaling: str
     scaled_ago_s: float
-    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., failed_starts: _Optional[int] = ..., restarts: _Optional[int] = ..., num_replicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., scaling: _Optional[str] = ..., scaled_ago_s: _Optional[float] = ...) -> None: ...
+    in_phase_s: float
+    revision: str
+    serving: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., failed_starts: _Optional[int] = ..., restarts: _Optional[int] = ..., num_replicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., scaling: _Optional[str] = ..., scaled_ago_s: _Optional[float] = ..., in_phase_s: _Optional[float] = ..., revision: _Optional[str] = ..., serving: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReplicaStatus(_message.Message):
-    __slots__ = ("replica_id", "state", "pid", "address", "in_state_s", "rank", "message")
+    __slots__ = ("replica_id", "state", "pid", "address", "in_state_s", "rank", "message", "revision", "why")
     REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +244,8 @@ class ReplicaStatus(_message.Message):
     IN_STATE_S_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
     replica_id: str
     state: ReplicaState
     pid: int
@@ -191,7 +253,9 @@ class ReplicaStatus(_message.Message):
     in_state_s: float
     rank: int
     message: str
-    def __init__(self, replica_id: _Optional[str] = ..., state: _Optional[_Union[ReplicaState, str]] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., in_state_s: _Optional[float] = ..., rank: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+    revision: str
+    why: str
+    def __init__(self, replica_id: _Optional[str] = ..., state: _Optional[_Union[ReplicaState, str]] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., in_state_s: _Optional[float] = ..., rank: _Optional[int] = ..., message: _Optional[str] = ..., revision: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class AttachRequest(_message.Message):
     __slots__ = ("replica_id", "starting", "ready", "failed", "draining")

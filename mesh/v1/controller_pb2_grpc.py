@@ -50,6 +50,11 @@ class ControllerServiceStub:
                 request_serializer=mesh_dot_v1_dot_controller__pb2.ScaleRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_controller__pb2.ScaleResponse.FromString,
                 _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/mesh.v1.ControllerService/Rollback',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.RollbackResponse.FromString,
+                _registered_method=True)
         self.GetApplications = channel.unary_unary(
                 '/mesh.v1.ControllerService/GetApplications',
                 request_serializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsRequest.SerializeToString,
@@ -69,6 +74,16 @@ class ControllerServiceStub:
                 '/mesh.v1.ControllerService/WatchStatus',
                 request_serializer=mesh_dot_v1_dot_controller__pb2.WatchStatusRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_controller__pb2.WatchStatusResponse.FromString,
+                _registered_method=True)
+        self.GetEvents = channel.unary_unary(
+                '/mesh.v1.ControllerService/GetEvents',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.GetEventsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.GetEventsResponse.FromString,
+                _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/mesh.v1.ControllerService/WatchEvents',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
         self.Attach = channel.stream_stream(
                 '/mesh.v1.ControllerService/Attach',
@@ -117,6 +132,13 @@ class ControllerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rollback(self, request, context):
+        """Makes the application that ran before the present one the wished-for state again; answers when that is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetApplications(self, request, context):
         """The applications as they are wished for, with all that they are made from.
         """
@@ -140,6 +162,20 @@ class ControllerServiceServicer:
 
     def WatchStatus(self, request, context):
         """GetStatus now and again after every change.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvents(self, request, context):
+        """What has happened, as far back as the controller remembers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvents(self, request, context):
+        """GetEvents, and then what happens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,6 +227,11 @@ def add_ControllerServiceServicer_to_server(servicer, server):
                     request_deserializer=mesh_dot_v1_dot_controller__pb2.ScaleRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_controller__pb2.ScaleResponse.SerializeToString,
             ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.RollbackRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.RollbackResponse.SerializeToString,
+            ),
             'GetApplications': grpc.unary_unary_rpc_method_handler(
                     servicer.GetApplications,
                     request_deserializer=mesh_dot_v1_dot_controller__pb2.GetApplicationsRequest.FromString,
@@ -210,6 +251,16 @@ def add_ControllerServiceServicer_to_server(servicer, server):
                     servicer.WatchStatus,
                     request_deserializer=mesh_dot_v1_dot_controller__pb2.WatchStatusRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_controller__pb2.WatchStatusResponse.SerializeToString,
+            ),
+            'GetEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvents,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.GetEventsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.GetEventsResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.WatchEventsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.WatchEventsResponse.SerializeToString,
             ),
             'Attach': grpc.stream_stream_rpc_method_handler(
                     servicer.Attach,
@@ -325,6 +376,33 @@ class ControllerService:
             _registered_method=True)
 
     @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.ControllerService/Rollback',
+            mesh_dot_v1_dot_controller__pb2.RollbackRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetApplications(request,
             target,
             options=(),
@@ -422,6 +500,60 @@ class ControllerService:
             '/mesh.v1.ControllerService/WatchStatus',
             mesh_dot_v1_dot_controller__pb2.WatchStatusRequest.SerializeToString,
             mesh_dot_v1_dot_controller__pb2.WatchStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.ControllerService/GetEvents',
+            mesh_dot_v1_dot_controller__pb2.GetEventsRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.GetEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mesh.v1.ControllerService/WatchEvents',
+            mesh_dot_v1_dot_controller__pb2.WatchEventsRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.WatchEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

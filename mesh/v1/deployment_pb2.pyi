@@ -21,7 +21,7 @@ METHOD_KIND_GENERATOR: MethodKind
 METHOD_KIND_ASYNC_GENERATOR: MethodKind
 
 class DeploymentConfig(_message.Message):
-    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes", "user_config_json", "autoscaling_config")
+    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes", "user_config_json", "autoscaling_config", "max_surge", "max_unavailable", "health_check_failure_threshold")
     NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     MAX_ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,9 @@ class DeploymentConfig(_message.Message):
     MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
     USER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     AUTOSCALING_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    MAX_SURGE_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECK_FAILURE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     num_replicas: int
     max_ongoing_requests: int
     max_queued_requests: int
@@ -50,7 +53,10 @@ class DeploymentConfig(_message.Message):
     max_body_bytes: int
     user_config_json: str
     autoscaling_config: AutoscalingConfig
-    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ..., user_config_json: _Optional[str] = ..., autoscaling_config: _Optional[_Union[AutoscalingConfig, _Mapping]] = ...) -> None: ...
+    max_surge: str
+    max_unavailable: str
+    health_check_failure_threshold: int
+    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ..., user_config_json: _Optional[str] = ..., autoscaling_config: _Optional[_Union[AutoscalingConfig, _Mapping]] = ..., max_surge: _Optional[str] = ..., max_unavailable: _Optional[str] = ..., health_check_failure_threshold: _Optional[int] = ...) -> None: ...
 
 class AutoscalingConfig(_message.Message):
     __slots__ = ("min_replicas", "max_replicas", "initial_replicas", "target_ongoing_requests", "upscale_delay_s", "downscale_delay_s", "upscaling_factor", "downscaling_factor", "look_back_period_s", "metrics_interval_s", "policy")
