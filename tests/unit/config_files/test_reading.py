@@ -72,6 +72,17 @@ APPLICATION = "applications:\n- import_path: a:b\n"
             id="unknown setting",
         ),
         pytest.param(
+            APPLICATION + "  deployments:\n  - name: A\n    autoscaling_config: {min_replicas: 3, max_replicas: 2}\n",
+            "x.yaml:5: applications[0].deployments[0].autoscaling_config: min_replicas=3 is more than max_replicas=2",
+            id="bounds that contradict",
+        ),
+        pytest.param(
+            APPLICATION + "  deployments:\n  - name: A\n    autoscaling_config: {max_replica: 2}\n",
+            "x.yaml:5: applications[0].deployments[0].autoscaling_config.max_replica: there is no such key; did you "
+            "mean max_replicas?",
+            id="unknown setting of autoscaling",
+        ),
+        pytest.param(
             APPLICATION + "port: 8000\n",
             "x.yaml:3: port: there is no such key; allowed here: http_options, grpc_options, applications",
             id="unknown key at the top",
