@@ -14,7 +14,7 @@ from mesh.config import DeploymentSpec
 from mesh.controller.gpus import assign
 from mesh.controller.ranks import missing_ranks, without_place
 from mesh.controller.rollout import rolled_out
-from mesh.controller.shares import Peers, Share, serving_revisions, shares
+from mesh.controller.shares import Peers, Share, aimed_at, serving_revisions, shares
 from mesh.controller.state import (
     EARLY_END_S,
     KILL_GRACE_S,
@@ -92,17 +92,39 @@ def _reconcile_application(
     if application is not state.applications[name]:
         state = replace(state, applications={**state.applications, name: application})
     launches: list[Launch] = []
+    is_again = False
     for deployment_name in dict.fromkeys((*application.deployments, *peers)):
         kept = shares(application, deployment_name, peers, state.stopping)
         drains = _surplus(peers[deployment_name], kept)
         if drains:
-            state = replace(state, replicas={**state.replicas, **{r.replica_id: drained(r, now_s) for r in drains}})
+            told = {r.replica_id: drained(r, _why(state, application, r), now_s) for r in drains}
+            state = replace(state, replicas={**state.replicas, **told})
         if not (application.deleting or state.stopping):
             for share in kept:
                 revision = application.deployments[deployment_name].revisions[share.revision]
                 if not revision.gave_up and revision.retry_at_s <= now_s:
                     state = _with_launches(state, revision, share, peers[deployment_name], now_s, gpus, launches)
-    return _pruned(state, application, peers), launches
+        is_again = is_again or (bool(drains) and any(d.also_serving for d in application.deployments.values()))
+    state = _pruned(state, application, peers)
+    if is_again:  # what serves beside others may have been the last of its revision
+        state, more = _reconcile_application(state, name, now_s, gpus)
+        launches += more
+    return state, launches
+
+
+def _why(state: MeshState, application: ApplicationState, replica: Replica) -> str:
+    """Why a replica that works has to end, for people."""
+    deployment = application.deployments.get(replica.deployment)
+    if state.stopping:
+        return "the mesh is being stopped"
+    if application.deleting:
+        return "the application is being deleted"
+    if deployment is None or not deployment.wished:
+        return "the deployment is no longer part of the application"
+    aim = aimed_at(application, deployment)
+    if replica.revision == aim:
+        return "fewer replicas are wanted"
+    return f"revision {aim} takes its place" if aim == deployment.wished else "the update has failed"
 
 
 def _surplus(replicas: Sequence[Replica], kept: Sequence[Share]) -> list[Replica]:

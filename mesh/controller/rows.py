@@ -104,6 +104,7 @@ def _from_replica(replica: Replica) -> pb.StoredReplica:
         grace_s=replica.grace_s,
         gpus=replica.gpus,
         rank=replica.rank,
+        why=replica.why,
     )
 
 
@@ -150,5 +151,6 @@ def _to_replica(row: bytes, now_s: float) -> Replica:
         grace_s=stored.grace_s,
         gpus=tuple(stored.gpus),
         rank=stored.rank,
+        why=stored.why,
     )
     return replace(replica, kill_at_s=now_s + replica.grace_s + KILL_GRACE_S) if stored.draining else replica

@@ -8,7 +8,7 @@ old one go. Processes that drain count like all others then, because who bounds 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 from mesh.controller.state import ApplicationState, DeploymentState, Replica, ReplicaState, wanted_replicas
@@ -44,7 +44,8 @@ def shares(application: ApplicationState, name: str, peers: Peers, stopping: boo
     replicas = peers.get(name, ())
     room = _room(deployment, aim, replicas)
     others = _others(deployment, aim, replicas, room)
-    return (*others, replace(_whole(deployment, aim), launches=room - sum(share.launches for share in others)))
+    wanted = wanted_replicas(deployment, deployment.revisions[aim])
+    return (*others, Share(aim, wanted, room - sum(share.launches for share in others)))
 
 
 def aimed_at(application: ApplicationState, deployment: DeploymentState) -> str:
@@ -89,7 +90,8 @@ def _whole(deployment: DeploymentState, key: str) -> Share:
 
 def _room(deployment: DeploymentState, aim: str, replicas: Sequence[Replica]) -> float:
     """How many processes may be added to those that there are, of whatever revision and state."""
-    if all(replica.revision == aim for replica in replicas) or not is_bounded(deployment, aim):
+    revisions = {replica.revision for replica in replicas} | set(serving_revisions(deployment))
+    if revisions <= {aim} or not is_bounded(deployment, aim):
         return inf
     wanted = wanted_replicas(deployment, deployment.revisions[aim])
     if deployment.serving and aim not in serving_revisions(deployment):

@@ -143,7 +143,7 @@ class Replica:
     ``attempt`` is how many starts of its revision had failed in a row when it was launched: replicas that were
     launched together fail together, and that counts once. It is silent when it has no line at ``attach_by_s``.
     ``rank`` is its index among the live replicas of its revision; ``asked`` counts how often it was asked again to take
-    a user_config that it had refused.
+    a user_config that it had refused. ``why`` says why it has to end, once it has.
     """
 
     replica_id: str
@@ -162,6 +162,7 @@ class Replica:
     rank: int = 0
     condition: Condition = HEALTHY
     asked: int = 0
+    why: str = ""
 
     @property
     def live(self) -> bool:
@@ -308,10 +309,10 @@ def moved(replica: Replica, event: ReplicaEvent, now_s: float) -> Replica:
     return replica if after is replica.state else replace(replica, state=after, since_s=now_s)
 
 
-def drained(replica: Replica, now_s: float) -> Replica:
-    """The replica, told to end. One that is still starting has begun nothing, so it need not end anything."""
+def drained(replica: Replica, why: str, now_s: float) -> Replica:
+    """The replica, told to end and why. One that is still starting has begun nothing, so it need not end anything."""
     grace_s = replica.grace_s + KILL_GRACE_S if replica.state is ReplicaState.RUNNING else 0.0
-    return replace(moved(replica, ReplicaEvent.DRAIN, now_s), kill_at_s=now_s + grace_s)
+    return replace(moved(replica, ReplicaEvent.DRAIN, now_s), kill_at_s=now_s + grace_s, why=why)
 
 
 def with_death(state: MeshState, replica: Replica, failure: str, now_s: float) -> MeshState:
