@@ -11,6 +11,10 @@ TOLERANCE = 0.1
 """So much of a replica may be lacking before another one is called for: a mean is never quite a whole number."""
 
 
+HEADROOM = 0.2
+"""A replica is ended only when so much more could come and the others would do: or it would soon be started again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trend:
     """What was called for before now, as far as it counts.
@@ -37,17 +41,15 @@ class Decision:
 def called_for(config: AutoscalingConfig, ongoing: float, present: int) -> int:
     """The replicas that the rule calls for at a mean of ``ongoing`` requests while there are ``present``."""
     needed = ongoing / config.target_ongoing_requests
-    whole = ceil(needed - TOLERANCE)
-    if ongoing > 0:
-        whole = max(1, whole)  # none at all is for when nothing is asked
-    if whole > present:
+    least = 1 if ongoing > 0 else 0  # none at all is for when nothing is asked
+    if max(least, ceil(needed - TOLERANCE)) > present:
         called = max(present + 1, ceil(present + (needed - present) * config.upscaling_factor - TOLERANCE))
-    elif whole < present:
+        return config.bounded(called)
+    needed *= 1 + HEADROOM
+    if max(least, ceil(needed - TOLERANCE)) < present:
         called = min(present - 1, ceil(present + (needed - present) * config.downscaling_factor - TOLERANCE))
-        called = max(called, 1 if ongoing > 0 else 0)
-    else:
-        called = present
-    return config.bounded(called)
+        return config.bounded(max(least, called))
+    return config.bounded(present)
 
 
 def decide(config: AutoscalingConfig, called: int, present: int, trend: Trend, now_s: float) -> Decision:
