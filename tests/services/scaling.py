@@ -43,7 +43,7 @@ class Elastic:
 
     async def __call__(self, request: Request) -> str:
         """By HTTP."""
-        return f"{await self.work()}"
+        return f"{await self.work(seconds=float(request.query_params.get('seconds', '0.02')))}"
 
 
 @mesh.deployment

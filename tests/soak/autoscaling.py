@@ -17,6 +17,7 @@ from mesh.loops import new_loop
 from tests.e2e.commands import wait_until
 from tests.e2e.running_mesh import RunningMesh, kill
 from tests.e2e.sizes import Sizes
+from tests.services.scaling import Elastic
 from tests.soak.figure import Figure
 from tests.soak.load import HttpFailed, SteadyLoad
 
@@ -27,8 +28,7 @@ WORK_S = 0.25
 """Long beside what a call costs on a busy machine: as many requests are under way as there are callers."""
 
 
-@mesh.deployment(
-    max_ongoing_requests=16,
+SCALED = Elastic.options(
     autoscaling_config=mesh.AutoscalingConfig(
         min_replicas=0,
         max_replicas=MOST,
@@ -39,17 +39,6 @@ WORK_S = 0.25
         metrics_interval_s=0.2,
     ),
 )
-class Scaled:
-    """Works for a while."""
-
-    async def work(self, key: str) -> str:
-        """By handle."""
-        await asyncio.sleep(WORK_S)
-        return key
-
-    async def __call__(self) -> str:
-        """By HTTP."""
-        return await self.work("")
 
 
 @dataclass
@@ -67,7 +56,7 @@ def main(seconds: float) -> Iterator[Figure]:
     """Half of the seconds for each step."""
     mesh.start(http_options=mesh.HTTPOptions(port=0))
     running = RunningMesh.of_this_process()
-    handle = mesh.run(Scaled.bind(), name="scaled", route_prefix="/scaled")
+    handle = mesh.run(SCALED.bind(), name="scaled", route_prefix="/scaled")
     for name, kills in (("first step", False), ("second step", True)):
         yield Figure.equal(f"{name}: replicas before", len(running.replicas()), 0)
         with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -87,12 +76,15 @@ async def _step(running: RunningMesh, handle: mesh.DeploymentHandle, seconds: fl
     async with httpx.AsyncClient(base_url=running.url, timeout=90) as client:
 
         async def get(key: str) -> None:
-            answer = await client.get("/scaled", params={"key": key})
+            answer = await client.get("/scaled", params={"key": key, "seconds": WORK_S})
             if answer.status_code != 200:
                 raise HttpFailed(f"{answer.status_code} {answer.text[:200]}")
 
-        loads = {"by handle": SteadyLoad(handle.work, HANDLE_CALLERS), "by HTTP": SteadyLoad(get, HTTP_CALLERS)}
-        with Sizes("Scaled") as sizes:
+        async def call(key: str) -> None:
+            await handle.work(key, WORK_S)
+
+        loads = {"by handle": SteadyLoad(call, HANDLE_CALLERS), "by HTTP": SteadyLoad(get, HTTP_CALLERS)}
+        with Sizes("Elastic") as sizes:
             step = Step(sizes, loads)
             begun_s = monotonic()
             await handle.work("first")
