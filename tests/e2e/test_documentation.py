@@ -44,6 +44,11 @@ def deployment_features(tmp_path: Path) -> Path:
     return _write_files("docs/deployment_features.md", tmp_path)
 
 
+@pytest.fixture
+def autoscaling(tmp_path: Path) -> Path:
+    return _write_files("docs/autoscaling.md", tmp_path)
+
+
 def _write_files(page: str, folder: Path) -> Path:
     text = (ROOT / page).read_text()
     blocks = _BLOCK.findall(text)
@@ -168,3 +173,14 @@ def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
     folder = _write_files("docs/testing.md", tmp_path)
     ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
     assert (ended.code, "5 passed" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("target", ["elastic:node", "elastic.yaml"])
+def test_autoscaling_from_none(autoscaling: Path, target: str) -> None:
+    with serving(target, cwd=autoscaling) as running:
+        assert _ask(running.url) == "done"
+
+
+def test_autoscaling_by_a_policy(autoscaling: Path) -> None:
+    with serving("by_the_clock:node", cwd=autoscaling) as running:
+        assert _ask(running.url) == "open"
