@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         get,
         get_deployment,
         list_deployments,
+        rollback,
         run,
         shutdown,
         start,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from mesh.multiplexing import get_multiplexed_model_id, multiplexed
 
 _HOMES = {
-    "mesh.api": "delete get get_deployment list_deployments run shutdown start status",
+    "mesh.api": "delete get get_deployment list_deployments rollback run shutdown start status",
     "mesh.asgi": "ingress",
     "mesh.autoscaling": "AutoscalingConfig AutoscalingContext",
     "mesh.batching": "batch",
@@ -102,6 +103,7 @@ __all__ = [
     "ingress",
     "list_deployments",
     "multiplexed",
+    "rollback",
     "run",
     "shutdown",
     "start",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from mesh import meshes
+from mesh.errors import NotSupportedYet
 from mesh.listen_options import GRPCOptions, HTTPOptions
 from mesh.local import own
 
@@ -148,6 +149,24 @@ def delete(name: str) -> None:
     mesh = meshes.to_ask()
     mesh.check_may_deploy()
     deploying.delete(mesh, name)
+
+
+def rollback(name: str = "default") -> None:
+    """Bring an application back to what ran before it was deployed last, and wait until that runs.
+
+    After a deployment that failed it is what ran last, otherwise what ran before that; so twice is back again. A number
+    of replicas that ``meshctl scale`` has set stays. Code that is imported by its path is the code that is there now.
+
+    Raises :class:`mesh.errors.ConfigError` when nothing of this name has run before,
+    :class:`mesh.errors.DeploymentNotFound` when there is no such application, and as :func:`run` does.
+    """
+    if _local() is not None:
+        raise NotSupportedYet("a local mesh keeps nothing that it could be rolled back to")
+    from mesh import deploying
+
+    mesh = meshes.to_ask()
+    mesh.check_may_deploy()
+    deploying.rollback(mesh, name)
 
 
 def shutdown(*, drain: bool = True, keep: bool = False) -> None:

@@ -23,6 +23,7 @@ class ReplicaStatus:
     """One replica: ``state`` is STARTING, RUNNING, DRAINING or STOPPED; ``pid`` is 0 before it is known.
 
     ``message`` says what its object complains of while it serves: a user_config refused, a health check that failed.
+    ``why`` says why it drains.
     """
 
     replica_id: str
@@ -31,6 +32,8 @@ class ReplicaStatus:
     in_state_s: float
     rank: int = 0
     message: str = ""
+    revision: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class DeploymentStatus:
     """One deployment; ``message`` holds the last error with its traceback.
 
     Of one that autoscales ``scaling`` says why ``num_replicas`` is what it is, decided ``scaled_ago_s`` seconds ago.
+    ``revision`` is wished for; ``serving`` are more than one while an update with a small ``max_surge`` goes on.
     """
 
     name: str
@@ -49,6 +53,9 @@ class DeploymentStatus:
     replicas: tuple[ReplicaStatus, ...]
     scaling: str = ""
     scaled_ago_s: float = 0.0
+    in_phase_s: float = 0.0
+    revision: str = ""
+    serving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class ApplicationStatus:
     route_prefix: str | None
     driver: str
     deployments: tuple[DeploymentStatus, ...]
+    in_phase_s: float = 0.0
 
     @classmethod
     def from_proto(cls, message: pb.ApplicationStatus) -> ApplicationStatus:
@@ -71,6 +79,7 @@ class ApplicationStatus:
             route_prefix=message.route_prefix if message.HasField("route_prefix") else None,
             driver=message.driver,
             deployments=tuple(_deployment(deployment) for deployment in message.deployments),
+            in_phase_s=message.in_phase_s,
         )
 
 
@@ -120,9 +129,14 @@ def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
                 in_state_s=replica.in_state_s,
                 rank=replica.rank,
                 message=replica.message,
+                revision=replica.revision,
+                why=replica.why,
             )
             for replica in message.replicas
         ),
         scaling=message.scaling,
         scaled_ago_s=message.scaled_ago_s,
+        in_phase_s=message.in_phase_s,
+        revision=message.revision,
+        serving=tuple(message.serving),
     )

@@ -99,6 +99,30 @@ class ControllerClient:
         response: pb.ScaleResponse = await self._answer(self._stub.Scale, request)
         return response.revision
 
+    async def rollback(self, application: str) -> int:
+        """Wishes for what ran before; raises :class:`ConfigError` when there is nothing of the kind."""
+        request = pb.RollbackRequest(application=application)
+        response: pb.RollbackResponse = await self._answer(self._stub.Rollback, request)
+        return response.revision
+
+    async def events(self) -> tuple[pb.Event, ...]:
+        """What has happened, as far back as the controller remembers; the oldest first."""
+        response: pb.GetEventsResponse = await self._answer(self._stub.GetEvents, pb.GetEventsRequest())
+        return tuple(response.events)
+
+    def watch_events(self, after: int) -> AsyncGenerator[tuple[pb.Event, ...], None]:
+        """What has happened after the event of that number, and then what happens, each event once."""
+        seen = after
+
+        def new(response: pb.WatchEventsResponse) -> tuple[pb.Event, ...]:
+            nonlocal seen
+            seen = response.events[-1].number
+            return tuple(response.events)
+
+        return self._watch(
+            lambda: self._stub.WatchEvents(pb.WatchEventsRequest(after=seen), metadata=self._metadata), new
+        )
+
     async def applications(self) -> tuple[ApplicationSpec, ...]:
         """What is wished for, those being deleted left out."""
         response: pb.GetApplicationsResponse = await self._answer(

@@ -78,9 +78,6 @@ class DeploymentConfig:
     graceful_shutdown_timeout_s: float = 20.0
     health_check_period_s: float = 10.0
     health_check_timeout_s: float = 30.0
-    health_check_failure_threshold: int = DEFAULT_FAILURE_THRESHOLD
-    max_surge: Limit = DEFAULT_MAX_SURGE
-    max_unavailable: Limit = DEFAULT_MAX_UNAVAILABLE
     num_cpus: float = 0.0
     num_gpus: float = 0.0
     threads: int = 1
@@ -90,6 +87,9 @@ class DeploymentConfig:
     """As :func:`mesh.user_config.encode_user_config` makes it."""
     autoscaling_config: AutoscalingConfig | None = None
     """In the place of ``num_replicas``, which then counts for nothing."""
+    max_surge: Limit = DEFAULT_MAX_SURGE
+    max_unavailable: Limit = DEFAULT_MAX_UNAVAILABLE
+    health_check_failure_threshold: int = DEFAULT_FAILURE_THRESHOLD
 
     def __post_init__(self) -> None:
         for setting in ("num_replicas", "max_ongoing_requests", "threads", "health_check_failure_threshold"):

@@ -57,6 +57,17 @@ def scale(
         mesh.ask(rollout.wait_running(client, application, revision, show, on_progress))
 
 
+def rollback(mesh: UsedMesh, name: str, on_progress: rollout.OnProgress | None = None) -> None:
+    """Make what ran before the present application the wished-for state again, and wait until it runs.
+
+    Raises :class:`mesh.errors.ConfigError` when nothing of this name has run before, and as :func:`deploy` does.
+    """
+    client = mesh.connection.client
+    with _claimed(mesh, name):
+        revision = mesh.ask(client.rollback(name))
+        mesh.ask(rollout.wait_running(client, name, revision, show, on_progress))
+
+
 def delete(mesh: UsedMesh, name: str) -> None:
     """Take an application away and wait until its replicas have ended what they had begun."""
     client = mesh.connection.client

@@ -20,6 +20,8 @@ COMMANDS = {
     "status": ("mesh.cli.status", "Show applications, deployments and replicas."),
     "list": ("mesh.cli.list", "List the deployments, a line each."),
     "scale": ("mesh.cli.scale", "Change the number of replicas of a deployment."),
+    "rollback": ("mesh.cli.rollback", "Bring an application back to what ran before."),
+    "events": ("mesh.cli.events", "Show what has happened to applications and replicas."),
     "logs": ("mesh.cli.logs", "Show what replicas have printed."),
     "delete": ("mesh.cli.delete", "Take an application away."),
     "shutdown": ("mesh.cli.shutdown", "End a detached mesh."),

@@ -13,10 +13,14 @@ from mesh.cli.mesh_option import MeshOption, choose
 from mesh.cli.tables import Row, ago
 
 if TYPE_CHECKING:
-    from mesh.application_status import MeshStatus
+    from mesh.application_status import MeshStatus, ReplicaStatus
 
 
-COLUMNS = ("APPLICATION", "DEPLOYMENT", "REPLICA", "STATE", "PID", "SINCE")
+COLUMNS = ("APPLICATION", "DEPLOYMENT", "REPLICA", "STATE", "PID", "SINCE", "RESTARTS", "WHY")
+
+
+LONGEST_REASON = 60
+"""Characters of an error in the table."""
 
 
 def status(
@@ -67,16 +71,15 @@ def rows(status: MeshStatus) -> list[Row]:
     for application in status.applications:
         prefix = application.route_prefix
         at = address(status.url, prefix) if prefix is not None and status.url else ""
-        found.append((application.name, at, "", application.phase.name, "", ""))
+        since = ago(application.in_phase_s)
+        found.append((application.name, at, "", application.phase.name, "", since, "", first_line(application.message)))
         for deployment in application.deployments:
             ready = sum(replica.state == "RUNNING" for replica in deployment.replicas)
-            restarts = f", {deployment.restarts} restarts" if deployment.restarts else ""
-            count = f"{ready}/{deployment.num_replicas} replicas{restarts}"
-            found.append(("", deployment.name, count, deployment.phase.name, "", ""))
-            found += [
-                ("", "", replica.replica_id, replica.state, str(replica.pid or "-"), ago(replica.in_state_s))
-                for replica in deployment.replicas
-            ]
+            count = f"{ready}/{deployment.num_replicas} replicas"
+            restarts, why = str(deployment.restarts), first_line(deployment.message)
+            since = ago(deployment.in_phase_s)
+            found.append(("", deployment.name, count, deployment.phase.name, "", since, restarts, why))
+            found += [_replica_row(replica) for replica in deployment.replicas]
     return found
 
 
@@ -89,6 +92,21 @@ def sizes(status: MeshStatus) -> list[str]:
         if one.scaling
     ]
     return ["", *found] if found else []
+
+
+def _replica_row(replica: ReplicaStatus) -> Row:
+    pid, since = str(replica.pid or "-"), ago(replica.in_state_s)
+    return "", "", replica.replica_id, replica.state, pid, since, "", first_line(replica.message or replica.why)
+
+
+def first_line(text: str) -> str:
+    """What of an error has room in a table; :func:`troubles` shows it whole.
+
+    >>> first_line("ValueError: no model\\nTraceback ...")
+    'ValueError: no model'
+    """
+    line = text.partition("\n")[0]
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
 
 
 def troubles(status: MeshStatus) -> list[str]:

@@ -41,7 +41,8 @@ def _derived(
 
     def check(cls: type[_Strict], value: Any, info: ValidationInfo) -> Any:
         if info.field_name in fields:
-            source(**{**beside, info.field_name: value})  # raises ConfigError, a ValueError
+            fitting = {**beside, **_FITTING.get(info.field_name, {})}
+            source(**{**fitting, info.field_name: value})  # raises ConfigError, a ValueError
         return value
 
     hints = get_type_hints(source) | _OTHER_TYPES
@@ -64,6 +65,10 @@ _WRITTEN_OTHERWISE = ("user_config_json", "autoscaling_config")
 
 _OTHER_TYPES = {"policy": str}
 """Settings of which a file can hold less than code."""
+
+
+_FITTING: dict[str, dict[str, Any]] = {"max_surge": {"max_unavailable": 1}}
+"""Settings beside which every value of another one is allowed: whether all of a file fit together is seen later."""
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -22,7 +22,7 @@ from mesh.controller.controller import Controller, Entry
 from mesh.controller.events import Ended
 from mesh.controller.inbox import Inbox
 from mesh.controller.server import ControllerServicer
-from mesh.controller.store import Store, StoreTaken
+from mesh.controller.store import Store, StoreTaken, StoreUnusable
 from mesh.engine.child import Child
 from mesh.engine.launcher import EngineLauncher
 from mesh.loops import new_loop
@@ -34,11 +34,11 @@ FATAL = 3
 
 
 def main(child: Child) -> int:
-    """Runs until SIGTERM has been obeyed: all replicas drained; 3 when another controller has the store."""
+    """Runs until SIGTERM has been obeyed: all replicas drained; 3 when the store is another's, or of no use."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
             runner.run(_serve(child))
-        except StoreTaken as error:
+        except (StoreTaken, StoreUnusable) as error:
             print(error, file=sys.stderr)  # noqa: T201 - a process's last words
             return FATAL
     return 0

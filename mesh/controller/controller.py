@@ -7,34 +7,51 @@ Everything that can happen is an event in one inbox, so nothing here needs a loc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence, Set
+import time
+from collections.abc import Callable, Coroutine, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from mesh.clock import Clock
 from mesh.config import Application
 from mesh.controller.autoscaler import Autoscaler
 from mesh.controller.demand import Reported
-from mesh.controller.events import Applied, Deleted, Ended, Event, Launched, Listed, Scaled, StopRequested, apply
+from mesh.controller.events import (
+    Applied,
+    Deleted,
+    Ended,
+    Event,
+    Launched,
+    Listed,
+    RolledBack,
+    Scaled,
+    StopRequested,
+    apply,
+)
 from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.policies import Answered
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
-from mesh.controller.rows import Key, blob_names, from_rows, to_rows
+from mesh.controller.rows import Key, blob_names, from_rows, story_from_rows, story_rows, to_rows
 from mesh.controller.state import MeshState
-from mesh.controller.store import Store
+from mesh.controller.store import Store, unusable
+from mesh.controller.story import Story, continued
 from mesh.engine.launcher import Launcher, LaunchFailed
-from mesh.errors import MeshError
+from mesh.errors import ConfigError, MeshError
+
+WishEvent = Applied | Deleted | Scaled | RolledBack
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """An event that somebody waits for: ``stored`` gets the revision that holds it, or the error that refused it."""
 
-    event: Applied | Deleted | Scaled
+    event: WishEvent
     stored: asyncio.Future[int]
     blobs: dict[str, bytes] = field(default_factory=dict)
 
@@ -58,6 +75,7 @@ class Controller:
         inbox: Inbox[Entry],
         run_directory: str,
         gpus: Sequence[str] = (),
+        epoch_s: Callable[[], float] = time.time,
     ) -> None:
         self.publisher = Publisher(run_directory, clock)
         self._store = store
@@ -66,6 +84,9 @@ class Controller:
         self._inbox = inbox
         self._run_directory = run_directory
         self._gpus = gpus
+        self._epoch_s = epoch_s
+        self._story = Story()
+        self._stored_story = Story()
         self._state = MeshState()
         self._revision = 0
         self._stored: dict[Key, bytes] = {}
@@ -77,10 +98,17 @@ class Controller:
     async def start(self, is_first: bool = False) -> None:
         """Takes over what the controller before this one left: its rows, and the replicas that still run.
 
+        Raises :class:`mesh.controller.store.StoreUnusable` for rows that say nothing.
+
         The first controller of an engine need not ask it: nothing runs yet, and the engine is still busy importing.
         """
-        self._revision, self._stored = await self._store.load()
-        self._state = from_rows(self._stored, self._clock.now_s())
+        self._revision, rows = await self._store.load()
+        self._stored = {key: row for key, row in rows.items() if key[0] != "event"}
+        try:
+            self._stored_story = self._story = story_from_rows(rows)
+            self._state = from_rows(self._stored, self._clock.now_s())
+        except (DecodeError, ConfigError, ValueError) as error:
+            raise unusable(self._store.folder, f"{type(error).__name__}: {error}") from error
         await self._step([Listed({} if is_first else await self._launcher.list())])
 
     async def run(self) -> None:
@@ -105,6 +133,10 @@ class Controller:
         """Wishes for that many replicas; raises :class:`mesh.errors.DeploymentNotFound` for what is not there."""
         return await self._stored_wish(Scaled(application, deployment, num_replicas), {})
 
+    async def rollback(self, application: str) -> int:
+        """Wishes for what ran before; raises :class:`mesh.errors.ConfigError` when there is nothing of the kind."""
+        return await self._stored_wish(RolledBack(application), {})
+
     async def blobs(self, names: Set[str]) -> dict[str, bytes]:
         """Those of the blobs that an application which is wished for names."""
         return await self._store.read_blobs(names & blob_names(self._state))
@@ -117,7 +149,7 @@ class Controller:
         """Drains all replicas; what is wished for stays in the store."""
         self.post(StopRequested())
 
-    async def _stored_wish(self, event: Applied | Deleted | Scaled, blobs: dict[str, bytes]) -> int:
+    async def _stored_wish(self, event: WishEvent, blobs: dict[str, bytes]) -> int:
         stored: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._inbox.post(Wish(event, stored, blobs))
         return await stored
@@ -126,27 +158,32 @@ class Controller:
         now_s = self._clock.now_s()
         before, state = self._state, self._state
         accepted: list[Wish] = []
+        happened: list[Event] = []
         for event in events:
             if isinstance(event, Wish):
                 try:
                     state = apply(state, event.event, now_s)
                     accepted.append(event)
+                    happened.append(event.event)
                 except MeshError as error:
                     _answer(event, error)
             elif isinstance(event, ScalingEvent):
                 self._autoscaler.take(event, now_s)
             else:
                 state = apply(state, event, now_s)
+                happened.append(event)
         sizes = self._autoscaler.step(state, now_s)
-        if sizes.state is before and not accepted and now_s < self._reconcile_at_s:  # as most reports of demand end
+        if sizes.state is before and not happened and now_s < self._reconcile_at_s:  # as most reports of demand end
             self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
             self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
             return
         step = reconcile(sizes.state, now_s, self._gpus)
         self._state, self._reconcile_at_s = step.state, step.wake_at_s
         self._wake_at_s = min(step.wake_at_s, sizes.look_at_s)
+        self._story = continued(self._story, before, self._state, happened, self._epoch_s())
         await self._save({name: blob for wish in accepted for name, blob in wish.blobs.items()})
         self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
+        self.publisher.stories.publish({"": self._story})
         for wish in accepted:
             _answer(wish, self._revision)
         for action in step.actions:
@@ -159,11 +196,18 @@ class Controller:
         changes: dict[Key, bytes | None] = {key: row for key, row in rows.items() if self._stored.get(key) != row}
         changes |= dict.fromkeys(self._stored.keys() - rows.keys())
         if not (changes or blobs):
-            return
-        self._revision = await self._store.save(self._revision, changes, blobs)
-        self._stored = rows
+            return  # what is new in the story alone is written with the next change
+        self._revision = await self._store.save(self._revision, changes | self._story_changes(), blobs)
+        self._stored, self._stored_story = rows, self._story
         if any(kind == "application" for kind, _ in changes):
             await self._store.keep_only_blobs(blob_names(self._state))
+
+    def _story_changes(self) -> dict[Key, bytes | None]:
+        if self._story is self._stored_story:
+            return {}
+        before, after = story_rows(self._stored_story), story_rows(self._story)
+        new: dict[Key, bytes | None] = {key: row for key, row in after.items() if key not in before}
+        return new | dict.fromkeys(before.keys() - after.keys())
 
     def _perform(self, action: Action) -> None:
         match action:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from mesh.config import ApplicationSpec, DeploymentSpec
+from mesh.config import DEFAULT_FAILURE_THRESHOLD, ApplicationSpec, DeploymentSpec
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
     HEALTHY,
@@ -18,6 +18,7 @@ from mesh.controller.state import (
     Condition,
     DeploymentState,
     MeshState,
+    Replica,
     ReplicaEvent,
     ReplicaState,
     Revision,
@@ -294,17 +295,25 @@ def _said(state: MeshState, said: Said, now_s: float) -> MeshState:
         return state  # the last words of a line that another one has followed
     replica = replace(replica, line=said.line, attach_by_s=inf, pid=said.pid or replica.pid, condition=said.condition)
     after = moved(replica, said.event, now_s)
-    if said.condition.unhealthy:
+    is_unhealthy = said.condition.failed_checks >= _failed_checks_allowed(state, replica)
+    if is_unhealthy:
         after = moved(replica, ReplicaEvent.UNHEALTHY, now_s)
     if replica.live and not after.live:
-        state = with_death(state, replica, _why_it_goes(said), now_s)
+        why = _why_it_goes(said, is_unhealthy)
+        state = with_death(state, replica, why, now_s)
         grace_s = 0.0 if said.event is ReplicaEvent.SAID_FAILED else replica.grace_s
-        after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S)
+        after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S, why=why)
     return with_replica(state, after)
 
 
-def _why_it_goes(said: Said) -> str:
-    if said.condition.unhealthy:
+def _failed_checks_allowed(state: MeshState, replica: Replica) -> int:
+    """So many checks that fail one after the other make the replica unhealthy."""
+    revision = state.revision_of(replica)
+    return revision.spec.config.health_check_failure_threshold if revision else DEFAULT_FAILURE_THRESHOLD
+
+
+def _why_it_goes(said: Said, is_unhealthy: bool) -> str:
+    if is_unhealthy:
         return (
             f"replica {said.replica_id} was unhealthy: check_health failed {said.condition.failed_checks} times in a "
             f"row, the last time with\n{said.condition.check_failure}"

@@ -77,7 +77,9 @@ def _without_silent(state: MeshState, now_s: float) -> MeshState:
         if replica.live and replica.line == 0 and replica.attach_by_s <= now_s:
             failure = f"replica {replica.replica_id} has been without connection to the controller for too long"
             state = with_death(state, replica, failure, now_s)
-            state = with_replica(state, replace(moved(replica, ReplicaEvent.SILENT, now_s), kill_at_s=now_s))
+            state = with_replica(
+                state, replace(moved(replica, ReplicaEvent.SILENT, now_s), kill_at_s=now_s, why=failure)
+            )
     return state
 
 

@@ -16,6 +16,8 @@ from mesh.controller.state import (
     Revision,
     Size,
 )
+from mesh.controller.story import KEPT, Entry, Story
+from mesh.v1 import controller_pb2
 from mesh.v1 import store_pb2 as pb
 
 Key = tuple[str, str]
@@ -40,6 +42,37 @@ def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
     applications = {key[1]: _to_application(row, now_s) for key, row in rows.items() if key[0] == "application"}
     replicas = {key[1]: _to_replica(row, now_s) for key, row in rows.items() if key[0] == "replica"}
     return replace(state, applications=applications, replicas=replicas)
+
+
+def story_rows(story: Story) -> dict[Key, bytes]:
+    """A row for each entry of the story, named so that their order is that of the names."""
+    return {
+        ("event", f"{entry.number:020}"): pb.StoredEvent(event=entry_message(entry)).SerializeToString()
+        for entry in story.entries
+    }
+
+
+def story_from_rows(rows: Mapping[Key, bytes]) -> Story:
+    """The story as it was stored last. The next numbers leave a gap: what was told after that had some of them."""
+    events = [pb.StoredEvent.FromString(row).event for (kind, _), row in sorted(rows.items()) if kind == "event"]
+    entries = tuple(
+        Entry(one.number, one.at_s, one.application, one.deployment, one.replica_id, one.what, one.message)
+        for one in events
+    )
+    return Story(entries, entries[-1].number + KEPT if entries else 0)
+
+
+def entry_message(entry: Entry) -> controller_pb2.Event:
+    """An entry as it is stored and sent."""
+    return controller_pb2.Event(
+        number=entry.number,
+        at_s=entry.at_s,
+        application=entry.application,
+        deployment=entry.deployment,
+        replica_id=entry.replica_id,
+        what=entry.what,
+        message=entry.message,
+    )
 
 
 def blob_names(state: MeshState) -> set[str]:

@@ -18,7 +18,9 @@ from mesh.controller.controller import Controller
 from mesh.controller.demand import Demand, DeploymentKey, Reported
 from mesh.controller.events import Detached, Said
 from mesh.controller.policies import Answered, Question
+from mesh.controller.rows import entry_message
 from mesh.controller.state import Condition, ReplicaEvent
+from mesh.controller.story import Story
 from mesh.controller.views import Orders
 from mesh.errors import MeshError
 from mesh.v1 import controller_pb2 as pb
@@ -59,6 +61,28 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         except MeshError as error:
             await _abort(context, error)
         return pb.ScaleResponse(revision=revision)
+
+    async def Rollback(self, request: pb.RollbackRequest, context: Context) -> pb.RollbackResponse:
+        """Answers when the wish is stored; replicas come and go after that."""
+        try:
+            revision = await self._controller.rollback(request.application)
+        except MeshError as error:
+            await _abort(context, error)
+        return pb.RollbackResponse(revision=revision)
+
+    async def GetEvents(self, request: pb.GetEventsRequest, context: Context) -> pb.GetEventsResponse:
+        """What has happened so far."""
+        return pb.GetEventsResponse(events=_told(self._publisher.stories.latest(""), 0))
+
+    async def WatchEvents(
+        self, request: pb.WatchEventsRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
+        """What has happened after the event of that number, and then what happens."""
+        seen = request.after
+        async for story in self._publisher.stories.subscribe(""):
+            if events := _told(story, seen):
+                seen = story.told
+                yield pb.WatchEventsResponse(events=events)
 
     async def GetApplications(self, request: pb.GetApplicationsRequest, context: Context) -> pb.GetApplicationsResponse:
         """What is wished for at this moment."""
@@ -177,6 +201,10 @@ def said_in(request: pb.AttachRequest, line: int) -> Said | None:
             return Said(request.replica_id, line, ReplicaEvent.SAID_DRAINING)
         case _:
             return None
+
+
+def _told(story: Story, after: int) -> list[pb.Event]:
+    return [entry_message(entry) for entry in story.after(after)]
 
 
 def _condition(message: pb.ReplicaCondition) -> Condition:

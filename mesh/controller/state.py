@@ -33,10 +33,6 @@ KILL_GRACE_S = 1.0
 """What a replica gets beyond its time for draining before it is killed."""
 
 
-UNHEALTHY_AFTER_CHECKS = 3
-"""So many calls of ``check_health`` that fail one after the other make a replica unhealthy: it is replaced."""
-
-
 class ReplicaState(Enum):
     """Where a replica is in its life."""
 
@@ -125,11 +121,6 @@ class Condition:
     refusal: str = ""
     failed_checks: int = 0
     check_failure: str = ""
-
-    @property
-    def unhealthy(self) -> bool:
-        """So many checks have failed that the replica is to be replaced."""
-        return self.failed_checks >= UNHEALTHY_AFTER_CHECKS
 
 
 HEALTHY = Condition()

@@ -20,12 +20,19 @@ from mesh.errors import MeshError
 
 Key = tuple[str, str]
 
+FORMAT = 1
+"""How the rows are laid out, as the file's ``user_version``; 0 is that of stores from before it was written down."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class StoreTaken(MeshError):
     """Another controller holds the store; two of them would undo each other's work."""
+
+
+class StoreUnusable(MeshError):
+    """The store cannot be read by this version of mesh; it is left as it is."""
 
 
 class StoreConflict(MeshError):
@@ -36,6 +43,7 @@ class Store:
     """The rows and blobs in ``folder``; opened with :meth:`open`, used by one task, closed with :meth:`close`."""
 
     def __init__(self, folder: Path, lock: int) -> None:
+        self.folder = folder
         self.blob_directory = folder / "blobs"
         self._lock = lock
         self._blobs = BlobFolder(self.blob_directory)
@@ -44,7 +52,10 @@ class Store:
 
     @classmethod
     async def open(cls, folder: Path) -> Store:
-        """Takes the store's lock; raises :class:`StoreTaken` when another controller has it."""
+        """Takes the store's lock; raises :class:`StoreTaken` when another controller has it.
+
+        Raises :class:`StoreUnusable` for one that is corrupt, or that a newer version of mesh has written.
+        """
         store = cls(folder, _take_lock(folder))
         try:
             await store._in_thread(store._connect, folder / "state.sqlite")
@@ -86,13 +97,32 @@ class Store:
 
     def _connect(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
+        self._check_usable()  # before anything is written
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS rows (kind TEXT, name TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, name))"
         )
         self._connection.execute("CREATE TABLE IF NOT EXISTS revision (value INTEGER NOT NULL)")
+        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
         self._connection.execute("INSERT INTO revision SELECT 1 WHERE NOT EXISTS (SELECT * FROM revision)")
+
+    def _check_usable(self) -> None:
+        assert self._connection is not None
+        try:
+            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+            (health,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError:
+            raise  # not the file's fault: it cannot be opened just now
+        except sqlite3.DatabaseError as error:
+            raise unusable(self.folder, str(error)) from None
+        if health != "ok":
+            raise unusable(self.folder, health)
+        if found > FORMAT:
+            raise StoreUnusable(
+                f"the store {self.folder} was written by a newer version of mesh (format {found}, this one knows up to "
+                f"{FORMAT}) and is left as it is: use that version, or move the folder away to begin anew"
+            )
 
     def _load(self) -> tuple[int, dict[Key, bytes]]:
         assert self._connection is not None
@@ -114,6 +144,14 @@ class Store:
             connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", puts)
             connection.executemany("DELETE FROM rows WHERE kind = ? AND name = ?", removals)
         return expected_revision + 1
+
+
+def unusable(folder: Path, why: str) -> StoreUnusable:
+    """The error for a store that is corrupt."""
+    return StoreUnusable(
+        f"the store {folder} is corrupt and is left as it is ({why}): put a copy of it in its place, or move the "
+        "folder away to begin with nothing deployed"
+    )
 
 
 def _take_lock(folder: Path) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 
 from mesh.config import DeploymentConfig
 from mesh.controller.policies import Question
-from mesh.controller.shares import serving_revisions
+from mesh.controller.shares import aimed_at, has_failed, serving_revisions
 from mesh.controller.state import (
     KILL_GRACE_S,
     ApplicationState,
@@ -25,6 +25,8 @@ from mesh.controller.state import (
 from mesh.user_config import user_config_key
 from mesh.v1 import controller_pb2 as pb
 from mesh.v1 import endpoint_pb2
+
+_NEVER: Mapping[tuple[str, str], float] = {}
 
 _STATES: Mapping[ReplicaState, pb.ReplicaState] = {
     ReplicaState.STARTING: pb.REPLICA_STATE_STARTING,
@@ -103,20 +105,39 @@ def orders(state: MeshState, questions: Mapping[str, Question] = MappingProxyTyp
     return found
 
 
-def status(state: MeshState, revision: int, run_directory: str, now_s: float) -> pb.Status:
-    """Everything there is, for people."""
+def phases(state: MeshState) -> dict[tuple[str, str], pb.Phase]:
+    """Where each deployment is in its life, and each application under the key (name, "")."""
+    found: dict[tuple[str, str], pb.Phase] = {}
+    replicas = _by_deployment(state)
+    for name, application in state.applications.items():
+        own = {
+            key: _deployment_phase(
+                application, deployment, deployment.revisions.get(deployment.wished), replicas[name, key]
+            )
+            for key, deployment in application.deployments.items()
+        }
+        found[name, ""] = _application_phase(application, own.values())
+        found |= {(name, key): phase for key, phase in own.items()}
+    return found
+
+
+def status(
+    state: MeshState, revision: int, run_directory: str, now_s: float, since: Mapping[tuple[str, str], float] = _NEVER
+) -> pb.Status:
+    """Everything there is, for people. ``since`` says when what is a key of :func:`phases` has entered its phase."""
     replicas = _by_deployment(state)
     applications = []
     for name, application in state.applications.items():
         deployments = [
-            _deployment_status(application, key, deployment, replicas[name, key], run_directory, now_s)
+            _deployment_status(application, key, deployment, replicas[name, key], run_directory, now_s, since)
             for key, deployment in application.deployments.items()
         ]
         failed = [d for d in deployments if d.phase == pb.PHASE_DEPLOY_FAILED]
         applications.append(
             pb.ApplicationStatus(
                 name=name,
-                phase=_application_phase(application, deployments),
+                phase=_application_phase(application, [d.phase for d in deployments]),
+                in_phase_s=now_s - since.get((name, ""), now_s),
                 message="\n".join(f"deployment {d.name!r}: {d.message}" for d in failed),
                 route_prefix=application.spec.route_prefix,
                 driver=application.spec.driver,
@@ -169,18 +190,22 @@ def _deployment_status(
     replicas: Sequence[Replica],
     run_directory: str,
     now_s: float,
+    since: Mapping[tuple[str, str], float],
 ) -> pb.DeploymentStatus:
     revision = deployment.revisions.get(deployment.wished) or deployment.revisions.get(deployment.serving)
     refusals = _refusals(revision, replicas)
     return pb.DeploymentStatus(
         name=name,
         phase=_deployment_phase(application, deployment, revision, replicas),
-        message="\n".join(refusals) or (revision.failure if revision else ""),
+        message="\n".join(refusals) or (revision.failure if revision else "") or _taken_back(application, deployment),
         failed_starts=revision.failed_starts if revision else 0,
         restarts=deployment.restarts,
         num_replicas=wanted_replicas(deployment, revision) if revision else 0,
         scaling=_scaling(deployment),
         scaled_ago_s=now_s - deployment.size.since_s if deployment.size else 0.0,
+        in_phase_s=now_s - since.get((application.spec.name, name), now_s),
+        revision=deployment.wished,
+        serving=serving_revisions(deployment),
         replicas=[
             pb.ReplicaStatus(
                 replica_id=replica.replica_id,
@@ -190,6 +215,8 @@ def _deployment_status(
                 in_state_s=now_s - replica.since_s,
                 rank=replica.rank,
                 message=_complaint(replica),
+                revision=replica.revision,
+                why=replica.why,
             )
             for replica in replicas
         ],
@@ -202,6 +229,16 @@ def _scaling(deployment: DeploymentState) -> str:
     if size is None:
         return ""
     return f"{size.why}; kept at {size.replicas}: {size.trouble}" if size.trouble else size.why
+
+
+def _is_taken_back(application: ApplicationState, deployment: DeploymentState) -> bool:
+    """Its own update would have been well, but that of another deployment of the application has failed."""
+    return has_failed(application) and aimed_at(application, deployment) != deployment.wished
+
+
+def _taken_back(application: ApplicationState, deployment: DeploymentState) -> str:
+    is_taken_back = bool(deployment.wished) and _is_taken_back(application, deployment)
+    return f"it stays at revision {deployment.serving}, because the update failed elsewhere" if is_taken_back else ""
 
 
 def _refusals(revision: Revision | None, replicas: Sequence[Replica]) -> list[str]:
@@ -232,7 +269,7 @@ def _deployment_phase(
 ) -> pb.Phase:
     if application.deleting or not deployment.wished or revision is None:
         return pb.PHASE_DELETING
-    if revision.gave_up or _refusals(revision, replicas):
+    if revision.gave_up or _refusals(revision, replicas) or _is_taken_back(application, deployment):
         return pb.PHASE_DEPLOY_FAILED
     user_config = user_config_key(revision.spec.config.user_config_json)
     running = sum(
@@ -246,11 +283,11 @@ def _deployment_phase(
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING
 
 
-def _application_phase(application: ApplicationState, deployments: Sequence[pb.DeploymentStatus]) -> pb.Phase:
+def _application_phase(application: ApplicationState, deployments: Iterable[pb.Phase]) -> pb.Phase:
     if application.deleting:
         return pb.PHASE_DELETING
-    phases = {d.phase for d in deployments if d.phase != pb.PHASE_DELETING}
+    found = set(deployments)
     for phase in (pb.PHASE_DEPLOY_FAILED, pb.PHASE_DEPLOYING):
-        if phase in phases:
+        if phase in found:
             return phase
     return pb.PHASE_RUNNING

@@ -51,6 +51,9 @@ EVERY_SETTING = DeploymentConfig(
         metrics_interval_s=0.25,
         policy="policies:busy",
     ),
+    max_surge="25%",
+    max_unavailable=2,
+    health_check_failure_threshold=5,
 )
 
 
@@ -78,6 +81,12 @@ def spec(name: str = "Model", application: str = "shop", **changes: Any) -> Depl
         pytest.param("health_check_period_s", 0, id="health checks without a pause"),
         pytest.param("health_check_timeout_s", float("nan"), id="not a number"),
         pytest.param("num_cpus", -1, id="negative CPUs"),
+        pytest.param("health_check_failure_threshold", 0, id="unhealthy before any check"),
+        pytest.param("max_surge", -1, id="a negative surge"),
+        pytest.param("max_surge", "101%", id="a percentage beyond all"),
+        pytest.param("max_surge", "4", id="a string without a percent sign"),
+        pytest.param("max_unavailable", 0.5, id="half a replica"),
+        pytest.param("max_unavailable", "2.5%", id="a percentage with a fraction"),
         pytest.param("num_gpus", "1", id="a string is no number of GPUs"),
         pytest.param("retry_on_death", 1, id="a number is no bool"),
     ],

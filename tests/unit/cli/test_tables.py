@@ -35,12 +35,12 @@ EMPTY = MeshStatus("", 1, 2, "/run", ())
 
 def test_status_has_a_row_for_each_application_deployment_and_replica() -> None:
     assert status_module.rows(STATUS) == [
-        ("default", "http://localhost:8000/shop", "", "DEPLOYING", "", ""),
-        ("", "Prices", "1/2 replicas, 2 restarts", "DEPLOYING", "", ""),
-        ("", "", "Prices#1", "RUNNING", "12", "1 min"),
-        ("", "", "Prices#2", "STARTING", "-", "0 s"),
-        ("", "Shop", "1/1 replicas", "RUNNING", "", ""),
-        ("", "", "Shop#3", "RUNNING", "13", "3 s"),
+        ("default", "http://localhost:8000/shop", "", "DEPLOYING", "", "0 s", "", ""),
+        ("", "Prices", "1/2 replicas", "DEPLOYING", "", "0 s", "2", "KeyError: 'sugar'"),
+        ("", "", "Prices#1", "RUNNING", "12", "1 min", "", ""),
+        ("", "", "Prices#2", "STARTING", "-", "0 s", "", ""),
+        ("", "Shop", "1/1 replicas", "RUNNING", "", "0 s", "0", ""),
+        ("", "", "Shop#3", "RUNNING", "13", "3 s", "", ""),
     ]
     assert status_module.headline(STATUS) == "mesh kept http://localhost:8000/  engine pid 2"
     assert status_module.troubles(STATUS) == ["", "default/Prices:", "  | KeyError: 'sugar'", "  | the traceback"]

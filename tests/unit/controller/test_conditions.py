@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
+from mesh.config import DEFAULT_FAILURE_THRESHOLD, ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
 from mesh.controller.events import Applied, Said, apply
 from mesh.controller.reconcile import Launch, reconcile
-from mesh.controller.state import UNHEALTHY_AFTER_CHECKS, Condition, MeshState, ReplicaEvent, ReplicaState, revision_key
+from mesh.controller.state import Condition, MeshState, ReplicaEvent, ReplicaState, revision_key
 from mesh.controller.views import orders, status
 from mesh.user_config import user_config_key
 from mesh.v1 import controller_pb2 as pb
@@ -89,10 +89,10 @@ def test_checks_that_fail_are_shown_and_the_third_in_a_row_replaces_the_replica(
     mesh = Mesh("")
     mesh.says(Condition())
     mesh.now_s = 100.0
-    mesh.says(Condition(failed_checks=UNHEALTHY_AFTER_CHECKS - 1, check_failure="RuntimeError: sick"))
+    mesh.says(Condition(failed_checks=DEFAULT_FAILURE_THRESHOLD - 1, check_failure="RuntimeError: sick"))
     assert (mesh.shown.phase, mesh.did) == (pb.PHASE_RUNNING, ())
     assert "RuntimeError: sick" in mesh.shown.replicas[0].message
-    mesh.says(Condition(failed_checks=UNHEALTHY_AFTER_CHECKS, check_failure="RuntimeError: sick"))
+    mesh.says(Condition(failed_checks=DEFAULT_FAILURE_THRESHOLD, check_failure="RuntimeError: sick"))
     assert mesh.state.replicas[mesh.replica_id].state is ReplicaState.DRAINING
     assert [type(action) for action in mesh.did] == [Launch]
     assert "was unhealthy: check_health failed 3 times" in mesh.shown.message
@@ -101,7 +101,7 @@ def test_checks_that_fail_are_shown_and_the_third_in_a_row_replaces_the_replica(
 def test_an_unhealthy_replica_may_end_what_it_has_begun() -> None:
     mesh = Mesh("")
     mesh.says(Condition())
-    mesh.says(Condition(failed_checks=UNHEALTHY_AFTER_CHECKS))
+    mesh.says(Condition(failed_checks=DEFAULT_FAILURE_THRESHOLD))
     config = next(iter(mesh.state.applications["app"].deployments["A"].revisions.values())).spec.config
     assert mesh.state.replicas[mesh.replica_id].kill_at_s > config.graceful_shutdown_timeout_s
 
@@ -109,8 +109,8 @@ def test_an_unhealthy_replica_may_end_what_it_has_begun() -> None:
 def test_a_replica_that_drains_may_still_be_unhealthy() -> None:
     mesh = Mesh("")
     mesh.says(Condition())
-    mesh.says(Condition(failed_checks=UNHEALTHY_AFTER_CHECKS))
+    mesh.says(Condition(failed_checks=DEFAULT_FAILURE_THRESHOLD))
     before = mesh.state.replicas[mesh.replica_id]
-    mesh.says(Condition(failed_checks=UNHEALTHY_AFTER_CHECKS + 1))
+    mesh.says(Condition(failed_checks=DEFAULT_FAILURE_THRESHOLD + 1))
     after = mesh.state.replicas[mesh.replica_id]
     assert replace(after, line=0, condition=before.condition) == replace(before, line=0)

@@ -63,7 +63,7 @@ def test_every_end_of_a_process_is_its_end(state: ReplicaState) -> None:
     ],
 )
 def test_draining_is_bounded(state: ReplicaState, kill_at_s: float) -> None:
-    assert drained(replace(REPLICA, state=state), 5.0).kill_at_s == kill_at_s
+    assert drained(replace(REPLICA, state=state), "fewer are wanted", 5.0).kill_at_s == kill_at_s
 
 
 @pytest.mark.parametrize(

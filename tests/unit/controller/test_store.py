@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from mesh.controller.store import Store, StoreConflict, StoreTaken
+from mesh.controller.store import FORMAT, Store, StoreConflict, StoreTaken, StoreUnusable
 
 
 @pytest.fixture
@@ -51,6 +53,46 @@ async def test_a_second_controller_is_refused_while_the_first_has_the_store(tmp_
         await Store.open(tmp_path)
     await first.close()
     await (await Store.open(tmp_path)).close()
+
+
+async def spoil(folder: Path, how: str) -> None:
+    """Makes a store, and has something happen to its file."""
+    store = await Store.open(folder)
+    await store.save(1, {("replica", str(number)): b"x" * 500 for number in range(100)}, {})
+    await store.close()
+    path = folder / "state.sqlite"
+    content = path.read_bytes()
+    match how:
+        case "garbage":
+            path.write_bytes(b"not a database at all" * 1000)
+        case "torn":
+            path.write_bytes(content[: len(content) // 2])
+        case "holes":
+            path.write_bytes(content[:4096] + b"\xff" * 8192 + content[12288:])
+        case "newer":
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
+
+
+@pytest.mark.parametrize("how", ["garbage", "torn", "holes", "newer"])
+async def test_a_store_that_is_of_no_use_is_refused_and_left_as_it_is(tmp_path: Path, how: str) -> None:
+    await spoil(tmp_path, how)
+    before = (tmp_path / "state.sqlite").read_bytes()
+    says = "newer version of mesh" if how == "newer" else "is corrupt"
+    with pytest.raises(StoreUnusable, match=f"(?s){says}.*left as it is.*move the folder away"):
+        await Store.open(tmp_path)
+    assert (tmp_path / "state.sqlite").read_bytes() == before
+
+
+async def test_a_store_from_before_there_were_formats_is_taken_over(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    revision = await store.save(1, {("mesh", ""): b"kept"}, {})
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "state.sqlite")) as connection:
+        connection.execute("PRAGMA user_version = 0")
+    store = await Store.open(tmp_path)
+    assert await store.load() == (revision, {("mesh", ""): b"kept"})
+    await store.close()
 
 
 async def test_blobs_that_nobody_names_are_removed(store: Store) -> None:
