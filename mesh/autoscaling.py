@@ -19,6 +19,9 @@ from mesh.v1 import deployment_pb2 as pb
 MOST_REPLICAS = 10_000
 """More replicas than this are a mistake in writing, not a wish."""
 
+SHORTEST_S = 0.01
+"""A shorter look-back period, or time between two reports, would be work without end."""
+
 PICKLED_POLICY = "pickle:"
 """What the name of a policy begins with that is no import path; the SHA-256 of its blob follows."""
 
@@ -87,6 +90,8 @@ class AutoscalingConfig:
             check_number(setting, getattr(self, setting), zero_allowed=False)
         for setting in ("look_back_period_s", "metrics_interval_s"):
             check_number(setting, getattr(self, setting), zero_allowed=False)
+            if getattr(self, setting) < SHORTEST_S:
+                raise ConfigError(f"{setting} must be at least {SHORTEST_S:g}, not {getattr(self, setting)!r}")
         for setting in ("upscale_delay_s", "downscale_delay_s"):
             check_number(setting, getattr(self, setting), zero_allowed=True)
         _check_policy(self.policy)

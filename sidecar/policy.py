@@ -40,6 +40,7 @@ class ScalingPolicy:
         self._replica = replica
         self._read_blob = read_blob
         self._post = post
+        self._found: tuple[str, Callable[[AutoscalingContext], object]] | None = None
         self._asked = 0
         self._is_thinking = False
 
@@ -65,9 +66,7 @@ class ScalingPolicy:
         )
         answer = pb.PolicyAnswer(number=question.number)
         try:
-            blob = self._read_blob(scaling.policy_blob) if scaling.policy_blob else b""
-            policy = load_target("" if blob else scaling.policy_name, blob)
-            answer.replicas = checked(policy(context))
+            answer.replicas = checked(self._find(scaling)(context))
         except BaseException as error:  # whatever it raises, the controller has to hear of it
             answer.failure = f"policy {scaling.policy_name} raised {type(error).__name__}: {error}"
             if isinstance(error, Nonsense):
@@ -76,6 +75,14 @@ class ScalingPolicy:
                 _log.error("the autoscaling policy raised\n%s", users_traceback(error).rstrip())
         with suppress(RuntimeError):  # the replica has ended meanwhile
             self._post(self._answered, answer)
+
+    def _find(self, scaling: AutoscalingConfig) -> Callable[[AutoscalingContext], object]:
+        """The policy; the same object again as long as it bears the same name, because it may remember something."""
+        name = scaling.policy_name
+        if self._found is None or self._found[0] != name:
+            blob = self._read_blob(scaling.policy_blob) if scaling.policy_blob else b""
+            self._found = name, load_target("" if blob else name, blob)
+        return self._found[1]
 
     def _answered(self, answer: pb.PolicyAnswer) -> None:
         self._is_thinking = False

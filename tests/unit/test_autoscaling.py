@@ -60,6 +60,7 @@ def test_the_names_of_ray_serve_are_known() -> None:
             {"max_replicas": 2, "target_ongoing_requests": 0}, "target_ongoing_requests must be .* above 0", id="target"
         ),
         pytest.param({"max_replicas": 2, "upscale_delay_s": -1}, "upscale_delay_s must be .* at least 0", id="delay"),
+        pytest.param({"max_replicas": 2, "metrics_interval_s": 1e-9}, "metrics_interval_s must be at least", id="work"),
         pytest.param({"max_replica": 2}, "no setting 'max_replica': did you mean max_replicas", id="misspelt"),
         pytest.param(
             {"max_replicas": 2, "target_ongoing_requests": 1, "target_num_ongoing_requests_per_replica": 2},

@@ -19,6 +19,7 @@ from mesh.controller.policies import ANSWER_TIMEOUT_S, Answered
 from mesh.controller.reconcile import Kill, Launch, reconcile
 from mesh.controller.rows import from_rows, to_rows
 from mesh.controller.state import MeshState, ReplicaEvent, ReplicaState
+from mesh.controller.story import Story, continued
 from mesh.controller.views import endpoint_sets, routes, status
 from mesh.errors import ConfigError
 from mesh.v1 import controller_pb2 as pb
@@ -223,6 +224,21 @@ def test_what_autoscales_is_not_scaled_by_hand() -> None:
     world = World(application())
     with pytest.raises(ConfigError, match="autoscales between 0 and 8 replicas"):
         world.happens(Scaled(*KEY, 3))
+
+
+def test_the_story_has_every_size_with_its_reason_and_what_a_policy_did_wrong() -> None:
+    world = World(application(policy="m:busy"))
+    before = world.state
+    world.tell(ongoing=1, without_replica=1)
+    (entry,) = (
+        e for e in continued(Story(), before, world.state, (), 0.0).entries if e.deployment and not e.replica_id
+    )
+    assert (entry.what, entry.message) == ("scaled", "0 -> 1: 1 waiting for a first replica")
+    world.wait(1)
+    before = world.state
+    world.answer(0, "policy m:busy raised LookupError: no idea")
+    (entry,) = continued(Story(), before, world.state, (), 0.0).entries
+    assert (entry.what, entry.message) == ("size kept", "policy m:busy raised LookupError: no idea")
 
 
 POLICY = {"policy": "m:busy", "min_replicas": 1, "upscale_delay_s": 0, "metrics_interval_s": 0.5}

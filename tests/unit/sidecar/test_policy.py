@@ -81,3 +81,23 @@ async def test_while_a_policy_thinks_it_is_not_asked_again(tmp_path: Path) -> No
     async with asyncio.timeout(10):
         await told.wait()
     assert journal.keys("asked") == ["2"]
+
+
+async def test_a_policy_may_remember() -> None:
+    def counting() -> Callable[[AutoscalingContext], int]:
+        calls: list[AutoscalingContext] = []
+
+        def count(context: AutoscalingContext) -> int:
+            calls.append(context)
+            return len(calls)
+
+        return count
+
+    runs, told = runner("pickle:abc", cloudpickle.dumps(counting()))
+    for number in (1, 2):
+        told.clear()
+        runs.ask(pb.PolicyQuestion(number=number))
+        async with asyncio.timeout(10):
+            await told.wait()
+        assert runs.answer is not None
+        assert (runs.answer.number, runs.answer.replicas) == (number, number)
