@@ -44,7 +44,8 @@ def start(
     Without ``grpc_options`` the door listens at port 9000, or, when HTTP takes any free port, at any free one;
     :func:`status` says where.
 
-    Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, and
+    Raises :class:`mesh.errors.MeshUnavailable` when the port is busy, naming the other mesh when it is one, or when
+    what a detached mesh has kept cannot be read, and
     :class:`mesh.errors.ConfigError` when this process has a mesh with other options.
     """
     _check_options(http_options, grpc_options)
@@ -53,7 +54,9 @@ def start(
         own.start(http_options)
         return
     with meshes.starting(detached, http_options, grpc_options, name) as start_now:
-        start_now()
+        mesh = start_now()
+    if detached:
+        mesh.wait_controlled()  # what a detached mesh has kept may be of no use to it
 
 
 def run(

@@ -72,10 +72,22 @@ class UsedMesh:
                     raise
                 if not self.is_alive:
                     future.cancel()
-                    raise MeshUnavailable("the engine of the mesh has ended") from None
+                    raise MeshUnavailable(f"the engine of the mesh has ended{self._last_words()}") from None
             except BaseException:
                 future.cancel()
                 raise
+
+    def wait_controlled(self) -> None:
+        """Wait until its controller answers. Raises :class:`MeshUnavailable` with the reason when it cannot run."""
+        self.ask(self.connection.client.status())
+
+    def _last_words(self) -> str:
+        """What the controller of a detached mesh said last: its log outlives it, and says why it could not run."""
+        log = Path(self.living.state_directory, "logs", "controller.log")
+        if not self.living.state_directory or not log.is_file():
+            return ""
+        lines = log.read_text(errors="replace").splitlines()
+        return f": {lines[-1]}" if lines else ""
 
     def wait_reachable(self, application: Application) -> None:
         """Wait until bridge and door have heard of the application, so that the next line may send it a request."""

@@ -57,6 +57,8 @@ class Registration:
         self._on_drain = on_drain
         self._on_configure = on_configure
         self._on_ask_policy = on_ask_policy
+        self.repeat_s = DeploymentConfig().health_check_period_s
+        """A replica that serves says so again after this time, to show that its loop goes on."""
         self._report: pb.AttachRequest | None = None
         self._changed = asyncio.Event()
         self._delivered = asyncio.Event()
@@ -129,14 +131,18 @@ class Registration:
             yield report
             if report.HasField("failed"):
                 return
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.repeat_s if report.HasField("ready") else None):
+                    await self._changed.wait()
 
     def _obey(self, command: pb.AttachResponse) -> None:
         match command.WhichOneof("command"):
             case "drain":
                 self._on_drain(command.drain.timeout_s)
             case "configure":
-                self._on_configure(DeploymentConfig.from_proto(command.configure.config))
+                config = DeploymentConfig.from_proto(command.configure.config)
+                self.repeat_s = config.health_check_period_s
+                self._on_configure(config)
             case "ask_policy":
                 self._on_ask_policy(command.ask_policy)
 

@@ -19,8 +19,10 @@ from sidecar.held_models import HeldModels
 from sidecar.hooks import Hooks
 from sidecar.lifespan import Lifespan
 from sidecar.session import ReplicaSession
+from sidecar.stuck_turn import StuckTurn
 from sidecar.turns import Turns
 from sidecar.user_code import ConstructionFailed, UserCode
+from sidecar.work import Work
 
 SWEEP_S = 0.02
 """Deadlines are looked at when the next one has passed, but not more often than this."""
@@ -46,6 +48,7 @@ class Replica:
         self._hooks = Hooks(self.surroundings, self.crossing)
         self._configured = Configured(user_code, self._hooks, config.user_config_json)
         self._health = HealthChecks(user_code, self._hooks, config)
+        self._stuck_turn = StuckTurn(lambda: self._all_work, config)
         self._sessions: set[ReplicaSession] = set()
         self._owed: set[ReplicaSession] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -75,7 +78,10 @@ class Replica:
     @property
     def condition(self) -> Condition:
         """How the user's object is."""
-        configured, health = self._configured, self._health
+        configured = self._configured
+        health: HealthChecks | StuckTurn = self._health
+        if self._stuck_turn.failed_in_a_row > health.failed_in_a_row:
+            health = self._stuck_turn
         return Condition(
             configured.taken, configured.refused, configured.refusal, health.failed_in_a_row, health.failure
         )
@@ -83,7 +89,7 @@ class Replica:
     @asynccontextmanager
     async def looked_after(self, tell: Callable[[], object]) -> AsyncIterator[None]:
         """While inside, new user configs are taken and health is checked; ``tell`` hears of every new condition."""
-        async with self._configured.followed(tell), self._health.repeated(tell):
+        async with self._configured.followed(tell), self._health.repeated(tell), self._stuck_turn.watched(tell):
             yield
 
     def configure(self, config: DeploymentConfig) -> None:
@@ -91,7 +97,7 @@ class Replica:
         self.admission.limit = config.max_ongoing_requests
         self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
         self._configured.wish(config.user_config_json)
-        self._health.config = config
+        self._health.config = self._stuck_turn.config = config
         self._tell_owed()
 
     async def wait_configured(self) -> None:
@@ -149,7 +155,7 @@ class Replica:
     def _sweep(self) -> None:
         self._sweeping = None
         self._next_deadline = NEVER
-        work = [work for session in self._sessions for work in session.work.values()]
+        work = self._all_work
         now_s = monotonic()
         for one in work:
             if one.expires_at <= now_s:
@@ -158,13 +164,17 @@ class Replica:
         if deadline != NEVER:
             self._sweep_at(deadline)
 
+    @property
+    def _all_work(self) -> list[Work]:
+        return [work for session in self._sessions for work in session.work.values()]
+
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, end what was begun; what is left after ``timeout_s`` seconds is cancelled."""
         self.admission.draining = True
         for session in self._sessions:
             session.drain()
         if not await self._wait(lambda: self.admission.ongoing == 0, timeout_s):
-            for work in [work for session in self._sessions for work in session.work.values()]:
+            for work in self._all_work:
                 work.cancelled()
             await self._wait(lambda: self.admission.ongoing == 0, LAST_ANSWERS_S)
         await self._wait(lambda: not self._sessions, LAST_ANSWERS_S)

@@ -291,6 +291,17 @@ class Work:
             self._writable.set()
 
     @property
+    def is_in_vain(self) -> bool:
+        """It is a plain method, it has begun, nobody waits for it any more, and it has not ended."""
+        on_turn = self.task is None and not self.method.runs_on_loop
+        return self._is_cancelled and not self._is_over and on_turn
+
+    @property
+    def method_name(self) -> str:
+        """What the user calls the method."""
+        return getattr(self.method.function, "__name__", type(self.method.function).__name__)
+
+    @property
     def expires_at(self) -> float:
         """The moment to call :meth:`expire`; never for what was cancelled before."""
         return NEVER if self._is_cancelled else self.context.deadline

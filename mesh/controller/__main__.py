@@ -52,7 +52,7 @@ async def _serve(child: Child) -> None:
     def on_exit(process_id: str, pid: int, status: int) -> None:
         inbox.post(Ended(process_id, f"(pid {pid}) {describe_exit(status)}"))
 
-    store = await Store.open(Path(child.run_directory, "store"))
+    store = await Store.open(_store_folder(child.run_directory))
     try:
         async with EngineLauncher(child.engine_socket, on_exit) as launcher:
             controller = Controller(store, launcher, clock, inbox, child.run_directory, _gpus())
@@ -63,6 +63,11 @@ async def _serve(child: Child) -> None:
                 await controller.run()
     finally:
         await store.close()
+
+
+def _store_folder(run_directory: str) -> Path:
+    """Where the store really is: for a detached mesh a link leads to it."""
+    return Path(run_directory, "store").resolve()
 
 
 @asynccontextmanager

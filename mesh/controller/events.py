@@ -100,6 +100,15 @@ class Detached:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """A replica that serves has not said so again over the line of that number: its loop does not go on."""
+
+    replica_id: str
+    line: int
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """All replicas that the engine knows of, with their process ids; said when the controller has started."""
 
@@ -111,7 +120,7 @@ class StopRequested:
     """All replicas are to be drained; what is wished for stays."""
 
 
-Event = Applied | Deleted | Scaled | RolledBack | Launched | Ended | Said | Detached | Listed | StopRequested
+Event = Applied | Deleted | Scaled | RolledBack | Launched | Ended | Said | Detached | Silent | Listed | StopRequested
 
 
 def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
@@ -133,6 +142,8 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return _ended(state, replica_id, message, now_s)
         case Said():
             return _said(state, event, now_s)
+        case Silent():
+            return _silent(state, event, now_s)
         case Launched(replica_id, pid):
             if (replica := state.replicas.get(replica_id)) is None:
                 return state
@@ -304,6 +315,19 @@ def _said(state: MeshState, said: Said, now_s: float) -> MeshState:
         grace_s = 0.0 if said.event is ReplicaEvent.SAID_FAILED else replica.grace_s
         after = replace(after, kill_at_s=now_s + grace_s + KILL_GRACE_S, why=why)
     return with_replica(state, after)
+
+
+def _silent(state: MeshState, event: Silent, now_s: float) -> MeshState:
+    replica = state.replicas.get(event.replica_id)
+    if replica is None or replica.line != event.line or replica.state is not ReplicaState.RUNNING:
+        return state
+    why = (
+        f"replica {replica.replica_id} has said nothing for {event.silent_s:.0f} s: its event loop is held by a call "
+        "that does not give it back, or its process is stopped"
+    )
+    state = with_death(state, replica, why, now_s)
+    # Killed at once: nothing that it has begun can be answered.
+    return with_replica(state, replace(moved(replica, ReplicaEvent.SILENT, now_s), kill_at_s=now_s, why=why))
 
 
 def _failed_checks_allowed(state: MeshState, replica: Replica) -> int:

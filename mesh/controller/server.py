@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from math import inf
 from typing import Any, NoReturn
@@ -13,10 +14,10 @@ import grpc
 import grpc.aio
 
 from mesh.clock import Clock
-from mesh.config import Application
+from mesh.config import Application, DeploymentConfig
 from mesh.controller.controller import Controller
 from mesh.controller.demand import Demand, DeploymentKey, Reported
-from mesh.controller.events import Detached, Said
+from mesh.controller.events import Detached, Said, Silent
 from mesh.controller.policies import Answered, Question
 from mesh.controller.rows import entry_message
 from mesh.controller.state import Condition, ReplicaEvent
@@ -26,7 +27,22 @@ from mesh.errors import MeshError
 from mesh.v1 import controller_pb2 as pb
 from mesh.v1 import controller_pb2_grpc
 
+SHORTEST_SILENCE_S = 3.0
+"""A loop that has not come round for less than this may be on a busy machine, whatever the settings say."""
+
+LOOKS = 6
+"""So often it is looked for words of a replica in the time that it may be silent."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of a replica: what it said last, and whether it has said anything since that was asked."""
+
+    number: int
+    said: Said | None = None
+    is_heard: bool = False
 
 
 class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
@@ -123,26 +139,46 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
 
     async def Attach(self, requests: AsyncIterator[pb.AttachRequest], context: Context) -> None:
         """One line of a replica: what it says becomes events, what is wanted of it is sent back."""
-        line = next(self._lines)
-        replica_id = ""
-        sender: asyncio.Task[None] | None = None
+        line = _Line(next(self._lines))
+        tasks: list[asyncio.Task[None]] = []
         try:
             async for request in requests:
-                if (said := said_in(request, line)) is None:
+                if (said := said_in(request, line.number)) is None:
                     continue
-                self._controller.post(said)
+                line.is_heard = True
                 if request.ready.HasField("policy_answer"):  # again with every word after it, which nobody minds
                     answer = request.ready.policy_answer
                     self._controller.post(Answered(answer.number, answer.replicas, answer.failure))
-                if sender is None:
-                    replica_id = said.replica_id
-                    sender = asyncio.create_task(self._send_orders(replica_id, context))
+                if said != line.said:  # a replica repeats itself to show that it goes on
+                    line.said = said
+                    self._controller.post(said)
+                if not tasks:
+                    tasks.append(asyncio.create_task(self._send_orders(said.replica_id, context)))
+                    tasks.append(asyncio.create_task(self._listen_for_silence(said.replica_id, line)))
         finally:
-            if sender is not None:
-                self._controller.post(Detached(replica_id, line))
-                sender.cancel()
+            if line.said is not None:
+                self._controller.post(Detached(line.said.replica_id, line.number))
+            for task in tasks:
+                task.cancel()
                 with suppress(asyncio.CancelledError, grpc.RpcError, asyncio.InvalidStateError):
-                    await sender
+                    await task
+
+    async def _listen_for_silence(self, replica_id: str, line: _Line) -> None:
+        """Post :class:`Silent` when a replica that serves has not repeated itself for longer than it may be held up.
+
+        Time counts in small steps: when this process itself was held up, all that was said meanwhile is read first.
+        """
+        silent_s = 0.0
+        while True:
+            config = self._publisher.orders.latest(replica_id).config or DeploymentConfig()
+            limit_s = max(SHORTEST_SILENCE_S, config.health_check_period_s + config.health_check_timeout_s)
+            await asyncio.sleep(limit_s / LOOKS)
+            serves = line.said is not None and line.said.event is ReplicaEvent.SAID_READY
+            silent_s = 0.0 if line.is_heard or not serves else silent_s + limit_s / LOOKS
+            line.is_heard = False
+            if silent_s >= limit_s:
+                self._controller.post(Silent(replica_id, line.number, silent_s))
+                return
 
     async def _send_orders(self, replica_id: str, context: Context) -> None:
         sent = Orders(None)

@@ -58,7 +58,7 @@ class Story:
 
 def continued(story: Story, before: MeshState, after: MeshState, events: Sequence[Event], now_s: float) -> Story:
     """The story with what these events have led to."""
-    happened = [*_wishes(events, after), *_applications(before, after), *_replicas(before, after, events)]
+    happened = [*_wishes(events, after), *_applications(before, after, events), *_replicas(before, after, events)]
     if not happened:
         return story
     new = [
@@ -93,12 +93,14 @@ def _wishes(events: Sequence[Event], after: MeshState) -> _Happened:
                 yield name, "", "", "deleted", ""
 
 
-def _applications(before: MeshState, after: MeshState) -> _Happened:
+def _applications(before: MeshState, after: MeshState, events: Sequence[Event]) -> _Happened:
+    wished = {event.spec.name for event in events if isinstance(event, Applied)}
     for name, application in after.applications.items():
         earlier = before.applications.get(name)
         if application is earlier:
             continue
-        if application.good is not None and application.good != (earlier.good if earlier else None):
+        was_complete = earlier is not None and earlier.spec == earlier.good and name not in wished
+        if application.spec == application.good and not was_complete:
             yield name, "", "", "complete", "all that is wished for runs"
         for deployment_name, deployment in application.deployments.items():
             was = earlier.deployments.get(deployment_name) if earlier else None

@@ -49,6 +49,11 @@ def autoscaling(tmp_path: Path) -> Path:
     return _write_files("docs/autoscaling.md", tmp_path)
 
 
+@pytest.fixture
+def updates(tmp_path: Path) -> Path:
+    return _write_files("docs/updates.md", tmp_path)
+
+
 def _write_files(page: str, folder: Path) -> Path:
     text = (ROOT / page).read_text()
     blocks = _BLOCK.findall(text)
@@ -184,3 +189,7 @@ def test_autoscaling_from_none(autoscaling: Path, target: str) -> None:
 def test_autoscaling_by_a_policy(autoscaling: Path) -> None:
     with serving("by_the_clock:node", cwd=autoscaling) as running:
         assert _ask(running.url) == "open"
+
+
+def test_updates(updates: Path) -> None:
+    assert _run_script(updates / "updates.py") == "2.0\n3.0\n2.0\n"

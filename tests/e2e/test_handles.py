@@ -123,6 +123,7 @@ async def test_call_that_nobody_awaits_runs(gate: Handle, key: str) -> None:
 async def test_call_like_a_method(echo: Handle) -> None:
     assert await echo.use(4) == 8
     assert await echo("you") == "hello you"
+    assert await echo.echo(1, key="word") == ((1,), {"key": "word"})
     assert await asyncio.gather(*(echo.use(number) for number in range(50))) == [2 * number for number in range(50)]
 
 

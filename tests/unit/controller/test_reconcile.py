@@ -7,7 +7,20 @@ from collections.abc import Callable
 import pytest
 
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
-from mesh.controller.events import Applied, Deleted, Detached, Ended, Event, Listed, Said, Scaled, StopRequested, apply
+from mesh.controller.events import (
+    Applied,
+    Deleted,
+    Detached,
+    Ended,
+    Event,
+    Listed,
+    RolledBack,
+    Said,
+    Scaled,
+    Silent,
+    StopRequested,
+    apply,
+)
 from mesh.controller.reconcile import Kill, Launch, reconcile, replica_id
 from mesh.controller.rows import from_rows, to_rows
 from mesh.controller.state import ATTACH_TIMEOUT_S, MeshState, ReplicaEvent, ReplicaState
@@ -311,6 +324,148 @@ class TestUpdate:
         other = application(deployment("B", application="other"), name="other")
         with pytest.raises(ConfigError, match=r"'other' cannot have the route prefix '/': application 'app' has it"):
             mesh.happens(Applied(other))
+
+
+class TestBoundedUpdate:
+    """``max_surge`` has no room for all new replicas beside the old ones."""
+
+    def spec(self, version: str, **settings: float) -> ApplicationSpec:
+        return application(deployment("A", 4, version=version, **(settings or {"max_surge": 1})))
+
+    def versions(self, mesh: Mesh) -> list[str]:
+        """Of the replicas that are in the endpoint set."""
+        found = (mesh.state.replicas[name] for name in mesh.endpoints("A"))
+        revisions = mesh.state.applications["app"].deployments["A"].revisions
+        return [revisions[replica.revision].spec.version for replica in found]
+
+    def gone(self, mesh: Mesh) -> None:
+        """All that drain have ended."""
+        for name in mesh.ids("A", ReplicaState.DRAINING):
+            mesh.happens(Ended(name, "ended with exit code 0"))
+
+    def test_each_new_one_that_is_ready_lets_an_old_one_go(self, mesh: Mesh) -> None:
+        mesh.run(self.spec("1"))
+        mesh.happens(Applied(self.spec("2")))
+        for new in range(1, 5):
+            (launched,) = mesh.launched
+            mesh.say(ReplicaEvent.SAID_READY, launched)
+            assert sorted(self.versions(mesh)) == ["1"] * (4 - new) + ["2"] * new
+            assert mesh.launched == [], "one that drains still holds its memory"
+            self.gone(mesh)
+        assert (mesh.phase(), mesh.launched) == (pb.PHASE_RUNNING, [])
+
+    def test_without_a_surge_an_old_one_goes_first(self, mesh: Mesh) -> None:
+        limits = {"max_surge": 0, "max_unavailable": 1}
+        mesh.run(self.spec("1", **limits))
+        mesh.happens(Applied(self.spec("2", **limits)))
+        assert (self.versions(mesh), mesh.launched) == (["1"] * 3, [])
+        self.gone(mesh)
+        mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+        assert self.versions(mesh) == ["1", "1", "2"]
+
+    def test_an_old_one_that_dies_is_replaced_while_the_new_one_comes_up(self, mesh: Mesh) -> None:
+        mesh.run(self.spec("1"))
+        mesh.now_s += 10
+        mesh.happens(Applied(self.spec("2")))
+        mesh.happens(Ended(mesh.endpoints("A")[0], "was ended by SIGKILL"))
+        (launch,) = mesh.did
+        assert isinstance(launch, Launch)
+        assert launch.spec.version == "1"
+
+    def test_a_revision_that_fails_in_the_middle_goes_and_the_old_one_comes_back(self, mesh: Mesh) -> None:
+        mesh.run(self.spec("1"))
+        mesh.now_s += 10
+        mesh.happens(Applied(self.spec("2")))
+        mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+        self.gone(mesh)
+        for pause_s in (0.1, 0.4, 0.0):
+            (failing,) = mesh.launched
+            mesh.happens(Ended(failing, "ended with exit code 1"))
+            mesh.passes(pause_s)
+        assert mesh.phase() == pb.PHASE_DEPLOY_FAILED
+        assert self.versions(mesh) == ["1"] * 3 + ["2"], "nobody goes before the old one is back"
+        mesh.say(ReplicaEvent.SAID_READY, *mesh.ids("A", ReplicaState.STARTING))
+        assert self.versions(mesh) == ["1"] * 4
+        assert len(mesh.ids("A", ReplicaState.DRAINING)) == 1
+
+    def test_the_next_wish_takes_over_what_the_one_before_has_begun(self, mesh: Mesh) -> None:
+        mesh.run(self.spec("1"))
+        mesh.happens(Applied(self.spec("2")))
+        mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+        self.gone(mesh)
+        mesh.happens(Applied(self.spec("3")))
+        assert sorted(self.versions(mesh)) == ["1", "1", "1", "2"], "it serves as long as it is needed"
+        for _ in range(4):
+            self.gone(mesh)
+            mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+        assert (self.versions(mesh), mesh.phase()) == (["3"] * 4, pb.PHASE_RUNNING)
+
+    def test_nothing_is_mixed_before_all_of_the_application_has_shown_that_it_starts(self, mesh: Mesh) -> None:
+        def graph(version: str) -> ApplicationSpec:
+            return application(deployment("A", 4, version=version, max_surge=1), deployment("B", version=version))
+
+        mesh.run(graph("1"))
+        mesh.happens(Applied(graph("2")))
+        new_a, new_b = mesh.launched
+        mesh.say(ReplicaEvent.SAID_READY, new_a)
+        assert self.versions(mesh) == ["1"] * 4
+        mesh.say(ReplicaEvent.SAID_READY, new_b)
+        assert sorted(self.versions(mesh)) == ["1", "1", "1", "2"]
+
+    def test_what_was_begun_beside_is_taken_back_when_another_deployment_fails(self, mesh: Mesh) -> None:
+        mesh.run(application(deployment("A"), deployment("B")))
+        mesh.happens(Applied(application(deployment("A", version="2"), deployment("B", version="2"))))
+        new_a, failing = mesh.launched
+        mesh.say(ReplicaEvent.SAID_READY, new_a)
+        for pause_s in (0.1, 0.4, 0.0):
+            mesh.happens(Ended(failing, "ended with exit code 1"))
+            mesh.passes(pause_s)
+            failing = mesh.launched[0] if mesh.launched else ""
+        assert (mesh.ids("A", ReplicaState.DRAINING), mesh.phase()) == ([new_a], pb.PHASE_DEPLOY_FAILED)
+
+
+class TestRollback:
+    def test_after_a_failure_it_is_what_ran_last_and_otherwise_what_ran_before(self, mesh: Mesh) -> None:
+        mesh.run(application(deployment("A")))
+        mesh.run(application(deployment("A", version="2")))
+        mesh.happens(Applied(application(deployment("A", version="3"))))
+        for expected in ("2", "1", "2"):
+            mesh.happens(RolledBack("app"))
+            mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+            assert mesh.state.applications["app"].spec.deployments[0].version == expected
+            assert mesh.phase() == pb.PHASE_RUNNING
+
+    def test_a_number_that_was_set_by_hand_stays(self, mesh: Mesh) -> None:
+        mesh.run(application(deployment("A")))
+        mesh.run(application(deployment("A", version="2")))
+        mesh.happens(Scaled("app", "A", 3))
+        mesh.say(ReplicaEvent.SAID_READY, *mesh.launched)
+        mesh.happens(RolledBack("app"))
+        (spec,) = mesh.state.applications["app"].spec.deployments
+        assert (spec.version, spec.config.num_replicas) == ("1", 3)
+
+    def test_what_can_be_rolled_back_to_outlives_the_controller(self, mesh: Mesh) -> None:
+        mesh.run(application(deployment("A")))
+        mesh.run(application(deployment("A", version="2")))
+        mesh.state = from_rows(to_rows(mesh.state), mesh.now_s)
+        mesh.happens(RolledBack("app"))
+        assert mesh.state.applications["app"].spec.deployments[0].version == "1"
+
+    def test_nothing_before_is_an_error(self, mesh: Mesh) -> None:
+        mesh.run(application(deployment("A")))
+        with pytest.raises(ConfigError, match="'app' cannot be rolled back: nothing that was deployed under this name"):
+            mesh.happens(RolledBack("app"))
+
+
+def test_a_replica_whose_loop_is_held_is_killed_and_replaced_at_once(mesh: Mesh) -> None:
+    mesh.run(application(deployment("A")))
+    mesh.now_s += 10
+    (replica,) = mesh.ids("A")
+    mesh.happens(Silent(replica, mesh.state.replicas[replica].line - 1, 40.0))
+    assert mesh.killed == [], "an older line says nothing about it"
+    mesh.happens(Silent(replica, mesh.state.replicas[replica].line, 40.0))
+    assert (mesh.killed, len(mesh.launched), mesh.endpoints("A")) == ([replica], 1, [])
+    assert "its event loop is held" in status(mesh.state, 1, "/run", mesh.now_s).applications[0].deployments[0].message
 
 
 class TestDelete:
