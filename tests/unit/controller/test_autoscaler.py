@@ -13,8 +13,9 @@ import pytest
 from mesh.autoscaling import AutoscalingConfig
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
 from mesh.controller.autoscaler import Autoscaler
+from mesh.controller.autoscaling import called_for
 from mesh.controller.demand import Demand, Reported
-from mesh.controller.events import Applied, Ended, Event, Launched, Said, Scaled, apply
+from mesh.controller.events import Applied, Ended, Event, Launched, Listed, Said, Scaled, apply
 from mesh.controller.policies import ANSWER_TIMEOUT_S, Answered
 from mesh.controller.reconcile import Kill, Launch, reconcile
 from mesh.controller.rows import from_rows, to_rows
@@ -87,6 +88,15 @@ class World:
                 self.later(0.05, Ended(replica.replica_id, "drained"))
         if not self.sizes or self.sizes[-1] != self.size:
             self.sizes.append(self.size)
+
+    def restart(self) -> None:
+        """Another controller takes over; replicas attach again, and routers tell it what they have when they do."""
+        self.state = from_rows(to_rows(self.state), self.now_s)
+        self.autoscaler = Autoscaler(self.now_s)
+        for replica_id, replica in self.state.replicas.items():
+            if replica.live:
+                self.later(0.5, Said(replica_id, 1, ReplicaEvent.SAID_READY, pid=7))
+        self.happens(Listed(dict.fromkeys(self.state.replicas, 7)))
 
     def later(self, after_s: float, event: Event) -> None:
         heapq.heappush(self._later, (self.now_s + after_s, next(self._order), event))
@@ -317,3 +327,40 @@ def test_a_load_step_turns_the_size_once(seed: int) -> None:
     assert (world.sizes[0], max(world.sizes), world.sizes[-1]) == (0, 8, 0)
     assert (world.turns, in_system) == (1, 0), world.sizes
     assert by_size[8] > 110, by_size
+
+
+@pytest.mark.parametrize("seed", range(40), ids=lambda seed: f"seed-{seed}")
+def test_whatever_happens_the_size_becomes_what_the_demand_calls_for(seed: int) -> None:
+    """Demand jumps, routers, replicas and controllers die, bounds change: it stays in them and right at last."""
+    rng = random.Random(seed)
+    delays = {"upscale_delay_s": 1.0, "downscale_delay_s": 2.0, "look_back_period_s": 1.0}
+    world, most = World(application(**delays), start_s=rng.uniform(0.1, 2)), 8
+
+    def tell(line: int) -> None:
+        ongoing = rng.choice((0, 1, rng.randrange(100)))
+        world.tell(ongoing, 0 if world.running else ongoing, line)
+
+    for _ in range(40):
+        match rng.randrange(8):
+            case 0:
+                world.autoscaler.take(Reported(rng.randrange(3), {}), world.now_s)
+            case 1:
+                world.restart()
+            case 2 if world.state.replicas:
+                world.happens(Ended(rng.choice(sorted(world.state.replicas)), "crashed"))
+            case 3:
+                most = rng.randrange(1, 9)
+                world.happens(Applied(application(rng.choice("12"), **delays, max_replicas=most)))
+            case _:
+                tell(rng.randrange(3))
+        assert 0 <= world.size <= most
+        world.wait(rng.uniform(0, 2))
+    for line in (0, 1, 2):
+        world.autoscaler.take(Reported(line, {}), world.now_s)
+    ongoing = rng.choice((0, 3, 30, 300))
+    for _ in range(60):  # as a router does until all is well
+        world.tell(ongoing, 0 if world.running else ongoing)
+        world.wait(1)
+    config = world.state.applications["shop"].spec.deployments[0].config.autoscaling_config
+    assert config is not None
+    assert called_for(config, ongoing, world.size) == world.size == world.running, world.deployment.scaling
