@@ -142,6 +142,7 @@ class Registration:
             case "configure":
                 config = DeploymentConfig.from_proto(command.configure.config)
                 self.repeat_s = config.health_check_period_s
+                self._changed.set()  # what was to be said again after another time is said now
                 self._on_configure(config)
             case "ask_policy":
                 self._on_ask_policy(command.ask_policy)

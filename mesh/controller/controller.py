@@ -37,7 +37,7 @@ from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.policies import Answered
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
-from mesh.controller.rows import Key, blob_names, from_rows, story_from_rows, story_rows, to_rows
+from mesh.controller.rows import Key, blob_names, from_rows, story_changes, story_from_rows, to_rows
 from mesh.controller.state import MeshState
 from mesh.controller.store import Store, unusable
 from mesh.controller.story import Story, continued
@@ -197,17 +197,11 @@ class Controller:
         changes |= dict.fromkeys(self._stored.keys() - rows.keys())
         if not (changes or blobs):
             return  # what is new in the story alone is written with the next change
-        self._revision = await self._store.save(self._revision, changes | self._story_changes(), blobs)
+        changes |= story_changes(self._stored_story, self._story)
+        self._revision = await self._store.save(self._revision, changes, blobs)
         self._stored, self._stored_story = rows, self._story
         if any(kind == "application" for kind, _ in changes):
             await self._store.keep_only_blobs(blob_names(self._state))
-
-    def _story_changes(self) -> dict[Key, bytes | None]:
-        if self._story is self._stored_story:
-            return {}
-        before, after = story_rows(self._stored_story), story_rows(self._story)
-        new: dict[Key, bytes | None] = {key: row for key, row in after.items() if key not in before}
-        return new | dict.fromkeys(before.keys() - after.keys())
 
     def _perform(self, action: Action) -> None:
         match action:

@@ -44,12 +44,18 @@ def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
     return replace(state, applications=applications, replicas=replicas)
 
 
-def story_rows(story: Story) -> dict[Key, bytes]:
-    """A row for each entry of the story, named so that their order is that of the names."""
-    return {
-        ("event", f"{entry.number:020}"): pb.StoredEvent(event=entry_message(entry)).SerializeToString()
-        for entry in story.entries
-    }
+def story_changes(before: Story, after: Story) -> dict[Key, bytes | None]:
+    """The rows to write, and those to remove (None), when the story that is stored is the one before."""
+    told = {entry.number for entry in after.entries}
+    changes: dict[Key, bytes | None] = {_story_key(entry): None for entry in before.entries if entry.number not in told}
+    for entry in after.after(before.told):
+        changes[_story_key(entry)] = pb.StoredEvent(event=entry_message(entry)).SerializeToString()
+    return changes
+
+
+def _story_key(entry: Entry) -> Key:
+    """So named that the order of the names is that of the entries."""
+    return "event", f"{entry.number:020}"
 
 
 def story_from_rows(rows: Mapping[Key, bytes]) -> Story:

@@ -81,6 +81,20 @@ def test_deploy_upserts_one_application_and_leaves_the_others(detached: str, fol
 
 
 @pytest.mark.feature("64")
+def test_an_application_is_rolled_back_and_its_story_is_told(detached: str, folder: Path) -> None:
+    done("deploy", "shop:build", "greeting=Hi", cwd=folder)
+    done("deploy", "shop:build", "greeting=Ho", cwd=folder)
+    assert done("rollback", cwd=folder) == "default is back at what ran before\n"
+    assert _ask(detached) == ["Hi", 3]
+    told = [json.loads(line) for line in done("events", "default", "--json", cwd=folder).splitlines()]
+    whole = [event["what"] for event in told if not event["deployment"]]
+    assert whole[-6:] == ["applied", "complete", "applied", "complete", "rolled back", "complete"]
+    assert "rolled back" in done("events", "-n", "20", cwd=folder)
+    ended = meshctl("rollback", "other", cwd=folder)
+    assert (ended.code, "there is no application 'other'; there are: default" in ended.stderr) == (1, True)
+
+
+@pytest.mark.feature("64")
 def test_scale_list_status_and_logs(detached: str, folder: Path) -> None:
     done("deploy", "shop:node", cwd=folder)
     before = _pids("default")

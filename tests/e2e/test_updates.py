@@ -33,6 +33,7 @@ def events(own_mesh: RunningMesh, *arguments: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
+@pytest.mark.feature("59")
 @pytest.mark.parametrize(("max_surge", "max_unavailable"), [("100%", 0), (1, 0), (0, 1)], ids=["beside", "one", "none"])
 async def test_updates_in_a_row_lose_no_request(
     own_mesh: RunningMesh, run: Run, max_surge: int | str, max_unavailable: int

@@ -129,8 +129,10 @@ async def update_under_load(
     running = asyncio.create_task(load.run(is_over))
     try:
         await asyncio.sleep(before_s)
-        load.latencies_s = load.figures.during_s
         for version in range(1, updates + 1):
+            load.latencies_s = load.figures.before_s  # between two updates, too: neighbours disturb both alike
+            await asyncio.sleep(between_s)
+            load.latencies_s = load.figures.during_s
             begun_s = monotonic()
             await asyncio.to_thread(deploy, version)
             load.figures.update_s.append(monotonic() - begun_s)

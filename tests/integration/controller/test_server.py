@@ -157,6 +157,51 @@ async def test_a_launch_that_the_engine_refuses_counts_as_a_failed_start(world: 
         assert "could not be started: no such interpreter" in status.applications[0].message
 
 
+async def test_events_are_told_once_each_over_the_death_of_the_controller(world: World) -> None:
+    told: list[str] = []
+
+    def until(last: str) -> Callable[[tuple[pb.Event, ...]], bool]:
+        def is_last(new: tuple[pb.Event, ...]) -> bool:
+            told.extend(event.what for event in new)
+            return last in told
+
+        return is_last
+
+    async with AsyncExitStack() as stack:
+        await world.controller(stack)
+        watch = world.client.watch_events(0)
+        await world.client.apply(application())
+        await first(world.client.watch_status(), phase_is(pb.PHASE_RUNNING))
+        await world.client.apply(application(config=DeploymentConfig(num_replicas=2)))
+        await first(
+            world.client.watch_status(), lambda status: len(status.applications[0].deployments[0].replicas) == 2
+        )
+        kept = await world.client.events()
+    async with AsyncExitStack() as stack:
+        await world.controller(stack)
+        again = await world.client.events()
+        assert [event.what for event in again][:4] == [event.what for event in kept][:4]
+        assert again[0].at_s == kept[0].at_s > 1e9
+        await world.client.delete("app")
+        await first(watch, until("gone"))
+    assert told[:2] == ["applied", "wished for"]
+    assert [told.count(what) for what in ("scaled", "deleted", "gone")] == [1, 1, 1]
+
+
+async def test_a_replica_that_serves_and_falls_silent_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.controller.server.SHORTEST_SILENCE_S", 0.05)
+    config = DeploymentConfig(health_check_period_s=0.05, health_check_timeout_s=0.2)
+    async with AsyncExitStack() as stack:
+        await world.controller(stack)
+        await world.client.apply(application(config=config))
+        await first(world.client.watch_status(), phase_is(pb.PHASE_RUNNING))
+        assert len(world.launcher.requests) == 1
+        monkeypatch.setattr(Registration, "repeat_s", property(lambda _: 100.0, lambda _, value: None), raising=False)
+        await first(world.client.watch_status(), lambda status: status.applications[0].deployments[0].restarts)
+        message = (await world.client.status()).applications[0].deployments[0].message
+        assert "has said nothing for" in message
+
+
 async def test_settings_reach_the_replica_without_a_restart(world: World) -> None:
     async with AsyncExitStack() as stack:
         await world.controller(stack)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mesh.controller.events import Applied, Deleted, Ended, Event, RolledBack, Said, Scaled, apply
 from mesh.controller.reconcile import reconcile
-from mesh.controller.rows import story_from_rows, story_rows
+from mesh.controller.rows import story_changes, story_from_rows
 from mesh.controller.state import Condition, MeshState, ReplicaEvent
 from mesh.controller.story import KEPT, KEPT_PER_DEPLOYMENT, Entry, Story, continued
 from tests.unit.controller.test_reconcile import application, deployment
@@ -95,6 +95,13 @@ def test_only_the_newest_are_remembered_and_no_deployment_displaces_the_others()
 def test_the_story_outlives_the_controller_and_no_number_is_used_twice() -> None:
     told = Told()
     told.happens(Applied(application(deployment("A"))))
-    again = story_from_rows(story_rows(told.story))
+    again = story_from_rows({key: row for key, row in story_changes(Story(), told.story).items() if row is not None})
     assert again.entries == told.story.entries
     assert again.told > told.story.told
+
+
+def test_only_what_is_new_or_forgotten_is_written() -> None:
+    kept, new = Entry(2, 0.0, "app", "A", "", "ready", ""), Entry(3, 0.0, "app", "A", "", "ended", "")
+    forgotten = Entry(1, 0.0, "app", "A", "", "launched", "")
+    changes = story_changes(Story((forgotten, kept), 2), Story((kept, new), 3))
+    assert {key[1][-1]: row is None for key, row in changes.items()} == {"1": True, "3": False}
