@@ -149,6 +149,7 @@ class AutoscalingConfig:
         return max(self.min_replicas, min(self.max_replicas, replicas))
 
     def to_proto(self) -> pb.AutoscalingConfig:
+        """As it travels; a policy that is a function has been given a name before."""
         return pb.AutoscalingConfig(
             min_replicas=self.min_replicas,
             max_replicas=self.max_replicas,
@@ -165,6 +166,7 @@ class AutoscalingConfig:
 
     @classmethod
     def from_proto(cls, message: pb.AutoscalingConfig) -> AutoscalingConfig:
+        """What :meth:`to_proto` was made from."""
         return cls(
             min_replicas=message.min_replicas,
             max_replicas=message.max_replicas,
