@@ -162,7 +162,7 @@ def rollback(name: str = "default") -> None:
     Raises :class:`mesh.errors.ConfigError` when nothing of this name has run before,
     :class:`mesh.errors.DeploymentNotFound` when there is no such application, and as :func:`run` does.
     """
-    if _local() is not None:
+    if meshes.local() is not None:
         raise NotSupportedYet("a local mesh keeps nothing that it could be rolled back to")
     from mesh import deploying
 

@@ -1,8 +1,6 @@
 """Rolling updates in a row under load by HTTP and by handle: what failed, and how long requests took meanwhile.
 
-    python -m tests.soak.updates [updates] [max_surge]
-
-exits with 1 when a request failed, or when the p99 during the updates was more than three times that before them.
+Once with all new replicas beside the old ones, once with one after the other.
 """
 
 from __future__ import annotations
@@ -10,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from urllib.parse import urlsplit
 
 import mesh
 from tests.services.updated import Served
+from tests.soak.figure import Figure, line
 
-UPDATES = 20
+SECONDS = 120.0
+UPDATE_S = 2.5
+"""What one update takes with the pauses before and after it; so many of them fit into the seconds."""
 AT_HALF_CAPACITY_PER_S = 200.0
 """Two replicas with four calls of 20 ms at a time each do 400 calls a second."""
 BEFORE_S = 10.0
@@ -149,28 +151,41 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def main() -> int:
-    updates = int(sys.argv[1]) if len(sys.argv) > 1 else UPDATES
-    max_surge = sys.argv[2] if len(sys.argv) > 2 else "100%"
-    surge: int | str = max_surge if max_surge.endswith("%") else int(max_surge)
+def main(seconds: float) -> Iterator[Figure]:
+    """Half of the seconds for each of the two ways: in 120 seconds 20 updates each."""
+    before_s = min(BEFORE_S, seconds / 4)
+    updates = max(1, round((seconds / 2 - before_s) / UPDATE_S))
     mesh.start(http_options=mesh.HTTPOptions(port=0))
-    deployment = Served.options(max_surge=surge, max_unavailable=0 if surge else 1)
-    try:
-        figures = asyncio.run(
-            update_under_load(lambda version: mesh.run(deployment.bind(version)), mesh.status().url, updates)
-        )
-    finally:
-        mesh.shutdown()
-    for name, latencies_s in (("before", figures.before_s), ("during", figures.during_s)):
-        parts = ", ".join(f"p{share:g} {1000 * quantile(latencies_s, share / 100):.1f} ms" for share in (50, 99, 99.9))
-        print(f"{name}: {len(latencies_s)} requests, {parts}")
-    print(f"updates: {updates}, median {quantile(figures.update_s, 0.5):.2f} s, max_surge {max_surge}")
-    print(f"failed: {len(figures.failures)}; p99 during over p99 before: {figures.times_slower:.2f}")
-    for failure in sorted(set(figures.failures))[:10]:
-        print(f"  {failure[:300]}")
-    seen = sorted(figures.versions) == list(range(updates + 1))
-    return 0 if seen and not figures.failures and figures.times_slower <= MOST_TIMES_SLOWER else 1
+    url = mesh.status().url
+    ways: tuple[int | str, ...] = ("100%", 1)
+    for max_surge in ways:
+        figures = asyncio.run(update_under_load(partial(_deployed, max_surge), url, updates, before_s))
+        yield from _told(figures, f"max_surge {max_surge}", updates)
+        mesh.delete("default")
+
+
+def _deployed(max_surge: int | str, version: int) -> mesh.DeploymentHandle:
+    return mesh.run(Served.options(max_surge=max_surge).bind(version))
+
+
+def _told(figures: Figures, way: str, updates: int) -> Iterator[Figure]:
+    seen = len(figures.before_s) + len(figures.during_s) + len(figures.failures)
+    yield Figure.shown(f"{way}: requests", seen)
+    yield Figure.equal(f"{way}: requests that failed", len(figures.failures), 0)
+    for failure in sorted(set(figures.failures))[:5]:
+        yield Figure.shown(f"{way}: a failure", failure[:200])
+    yield Figure.equal(f"{way}: versions that have answered", len(figures.versions), updates + 1)
+    yield Figure.shown(f"{way}: an update took, median", f"{quantile(figures.update_s, 0.5):.2f} s")
+    yield Figure.shown(f"{way}: p50 during updates", f"{1000 * quantile(figures.during_s, 0.5):.1f} ms")
+    yield Figure.shown(f"{way}: p99 outside of updates", f"{1000 * quantile(figures.before_s, 0.99):.1f} ms")
+    yield Figure.shown(f"{way}: p99 during updates", f"{1000 * quantile(figures.during_s, 0.99):.1f} ms")
+    yield Figure.at_most(f"{way}: p99 during over p99 outside", figures.times_slower, MOST_TIMES_SLOWER)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    found = []
+    for figure in main(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS):
+        print(line(figure), flush=True)
+        found.append(figure)
+    mesh.shutdown()
+    sys.exit(any(figure.failed for figure in found))
