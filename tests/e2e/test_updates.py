@@ -13,7 +13,7 @@ import pytest
 import mesh
 from mesh.application_status import DeploymentStatus, Phase
 from mesh.errors import ReplicaDied
-from tests.e2e.commands import MESHCTL, run_to_end, wait_until
+from tests.e2e.commands import MESHCTL, run_python, run_to_end, wait_until
 from tests.e2e.load import Load
 from tests.e2e.running_mesh import Run, RunningMesh
 from tests.services.updated import Front, Hanging, Served
@@ -201,3 +201,12 @@ def test_a_mesh_whose_store_is_corrupt_says_so_and_does_not_touch_it(places: Pat
     assert f"the store {store} is corrupt and is left as it is" in ended.stderr
     assert "move the folder away" in ended.stderr
     assert (store / "state.sqlite").read_bytes() == b"no database"
+
+
+def test_a_local_mesh_has_nothing_to_be_rolled_back_to() -> None:
+    script = (
+        "import mesh; from tests.services.updated import Served; mesh.run(Served.bind(1), local=True); mesh.rollback()"
+    )
+    ended = run_python("-c", script)
+    assert ended.code == 1
+    assert "NotSupportedYet: a local mesh keeps nothing" in ended.stderr
