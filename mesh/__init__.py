@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         status,
     )
     from mesh.asgi import ingress
+    from mesh.autoscaling import AutoscalingConfig, AutoscalingContext
     from mesh.batching import batch
     from mesh.context import ReplicaContext, get_replica_context
     from mesh.deployments import Deployment, deployment
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "mesh.api": "delete get get_deployment list_deployments rollback run shutdown start status",
     "mesh.asgi": "ingress",
+    "mesh.autoscaling": "AutoscalingConfig AutoscalingContext",
     "mesh.batching": "batch",
     "mesh.context": "ReplicaContext get_replica_context",
     "mesh.deployments": "Deployment deployment",
@@ -66,6 +68,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "AutoscalingConfig",
+    "AutoscalingContext",
     "ConfigError",
     "DeadlineExceeded",
     "DeployFailed",

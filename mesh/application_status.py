@@ -40,6 +40,7 @@ class ReplicaStatus:
 class DeploymentStatus:
     """One deployment; ``message`` holds the last error with its traceback.
 
+    Of one that autoscales ``scaling`` says why ``num_replicas`` is what it is, decided ``scaled_ago_s`` seconds ago.
     ``revision`` is wished for; ``serving`` are more than one while an update with a small ``max_surge`` goes on.
     """
 
@@ -50,6 +51,8 @@ class DeploymentStatus:
     restarts: int
     num_replicas: int
     replicas: tuple[ReplicaStatus, ...]
+    scaling: str = ""
+    scaled_ago_s: float = 0.0
     in_phase_s: float = 0.0
     revision: str = ""
     serving: tuple[str, ...] = ()
@@ -134,6 +137,8 @@ def _deployment(message: pb.DeploymentStatus) -> DeploymentStatus:
             )
             for replica in message.replicas
         ),
+        scaling=message.scaling,
+        scaled_ago_s=message.scaled_ago_s,
         in_phase_s=message.in_phase_s,
         revision=message.revision,
         serving=tuple(message.serving),

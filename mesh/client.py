@@ -178,6 +178,19 @@ class ControllerClient:
         finally:
             call.cancel()
 
+    async def report_demand(self, reports: AsyncIterable[pb.ReportDemandRequest]) -> None:
+        """One line of a process that routes; its demand counts until this ends.
+
+        It ends when ``reports`` end; raises :class:`MeshUnavailable` when the line breaks.
+        """
+        call = self._stub.ReportDemand(reports, metadata=self._metadata)
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            raise _rebuilt(error) from None
+        finally:
+            call.cancel()
+
     async def close(self) -> None:
         """Ends all calls and watches of this client."""
         self._closed = True

@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
-from typing import Any
 
+from mesh.autoscaling import AutoscalingConfig
+from mesh.checks import check_number, check_whole_number
 from mesh.errors import ConfigError
 from mesh.update_limits import Limit, UpdateLimits, check_limit, check_together, limit_from_wire, limit_to_wire
 from mesh.v1 import controller_pb2
@@ -85,20 +85,23 @@ class DeploymentConfig:
     max_body_bytes: int = 100 * 1024 * 1024
     user_config_json: str = ""
     """As :func:`mesh.user_config.encode_user_config` makes it."""
+    autoscaling_config: AutoscalingConfig | None = None
+    """In the place of ``num_replicas``, which then counts for nothing."""
     max_surge: Limit = DEFAULT_MAX_SURGE
     max_unavailable: Limit = DEFAULT_MAX_UNAVAILABLE
     health_check_failure_threshold: int = DEFAULT_FAILURE_THRESHOLD
 
     def __post_init__(self) -> None:
-        for setting in _AT_LEAST_ONE:
-            _check_whole_number(setting, getattr(self, setting), at_least=1)
-        _check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
+        for setting in ("num_replicas", "max_ongoing_requests", "threads", "health_check_failure_threshold"):
+            check_whole_number(setting, getattr(self, setting), at_least=1)
+        check_whole_number("max_body_bytes", self.max_body_bytes, at_least=1, at_most=2**63 - 1)
+        check_whole_number("max_queued_requests", self.max_queued_requests, at_least=0)
         for setting in ("graceful_shutdown_timeout_s", "num_cpus", "num_gpus"):
-            _check_number(setting, getattr(self, setting), zero_allowed=True)
+            check_number(setting, getattr(self, setting), zero_allowed=True)
         for setting in ("health_check_period_s", "health_check_timeout_s"):
-            _check_number(setting, getattr(self, setting), zero_allowed=False)
+            check_number(setting, getattr(self, setting), zero_allowed=False)
         if self.request_timeout_s is not None:
-            _check_number(
+            check_number(
                 "request_timeout_s", self.request_timeout_s, zero_allowed=False, otherwise=" or None for never"
             )
         for setting in ("max_surge", "max_unavailable"):
@@ -106,6 +109,8 @@ class DeploymentConfig:
         check_together(self.max_surge, self.max_unavailable)
         if not isinstance(self.retry_on_death, bool):
             raise ConfigError(f"retry_on_death must be True or False, not {self.retry_on_death!r}")
+        if self.autoscaling_config is not None and not isinstance(self.autoscaling_config, AutoscalingConfig):
+            raise ConfigError(f"autoscaling_config must be an AutoscalingConfig, not {self.autoscaling_config!r}")
 
     def update_limits(self, wanted: int) -> UpdateLimits:
         """How far an update may go beyond and below ``wanted`` replicas."""
@@ -126,6 +131,7 @@ class DeploymentConfig:
             retry_on_death=self.retry_on_death,
             max_body_bytes=self.max_body_bytes,
             user_config_json=self.user_config_json,
+            autoscaling_config=self.autoscaling_config.to_proto() if self.autoscaling_config else None,
             max_surge=limit_to_wire(self.max_surge),
             max_unavailable=limit_to_wire(self.max_unavailable),
             health_check_failure_threshold=self.health_check_failure_threshold,
@@ -147,6 +153,11 @@ class DeploymentConfig:
             retry_on_death=message.retry_on_death,
             max_body_bytes=message.max_body_bytes,
             user_config_json=message.user_config_json,
+            autoscaling_config=(
+                AutoscalingConfig.from_proto(message.autoscaling_config)
+                if message.HasField("autoscaling_config")
+                else None
+            ),
             max_surge=limit_from_wire(message.max_surge, DEFAULT_MAX_SURGE),
             max_unavailable=limit_from_wire(message.max_unavailable, DEFAULT_MAX_UNAVAILABLE),
             health_check_failure_threshold=message.health_check_failure_threshold or DEFAULT_FAILURE_THRESHOLD,
@@ -201,7 +212,8 @@ class DeploymentSpec:
 
     def blob_names(self) -> Iterator[str]:
         """The SHA-256 of each blob that a replica of it reads."""
-        return (name for name in (self.target_blob, self.init_blob) if name)
+        scaling = self.config.autoscaling_config
+        return (name for name in (self.target_blob, self.init_blob, scaling.policy_blob if scaling else "") if name)
 
     def to_proto(self) -> pb.DeploymentSpec:
         return pb.DeploymentSpec(
@@ -360,26 +372,3 @@ def check_route_prefix(prefix: object) -> None:
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _ROUTE_PREFIX = re.compile(r"(/[^/{}?#]+)+")
-_AT_LEAST_ONE = (
-    "num_replicas",
-    "max_ongoing_requests",
-    "threads",
-    "max_body_bytes",
-    "health_check_failure_threshold",
-)
-_LARGEST = {"max_body_bytes": 2**63 - 1}
-_LARGEST_UINT32 = 2**32 - 1
-
-
-def _check_whole_number(setting: str, value: object, *, at_least: int) -> None:
-    largest = _LARGEST.get(setting, _LARGEST_UINT32)
-    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= largest:
-        raise ConfigError(f"{setting} must be a whole number from {at_least} to {largest}, not {value!r}")
-
-
-def _check_number(setting: str, value: Any, *, zero_allowed: bool, otherwise: str = "") -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if number and (value > 0 or (zero_allowed and value == 0)):
-        return
-    bound = "of at least 0" if zero_allowed else "above 0"
-    raise ConfigError(f"{setting} must be a number {bound}{otherwise}, not {value!r}")

@@ -26,6 +26,7 @@ from mesh.engine import places
 from mesh.errors import MeshUnavailable
 from mesh.loops import LoopThread, crossing_to
 from mesh.router.call import Call
+from mesh.router.demand import DemandLine
 from mesh.router.endpoints import Endpoint
 from mesh.router.router import Carry, Router
 from mesh.segments.copying import process_pool
@@ -73,6 +74,7 @@ class Connection:
         self._thread_id = threading.get_ident()
         self._crossing = crossing_to(self.loop)
         self._routers: dict[tuple[str, str], Router] = {}
+        self._demand = DemandLine(client.report_demand)
         self._lock = threading.Lock()
         self._watches: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +91,7 @@ class Connection:
             with self._lock:
                 router = self._routers.get(key)
                 if router is None:
-                    router = Router(application, deployment, self._carry, self._keep_time)
+                    router = Router(application, deployment, self._carry, self._keep_time, self._demand.tell_now)
                     self._routers[key] = router
                     self.on_loop(self._start_watch, router)
         return router
@@ -132,6 +134,7 @@ class Connection:
         for router in list(self._busy):
             if not router.tick(now_s):
                 self._busy.discard(router)
+        demand_due_s = self._demand.look(list(self._routers.values()), now_s)
         if now_s >= self._next_idle_look_s:
             self._next_idle_look_s = now_s + IDLE_LOOK_S
             if not self._is_there():
@@ -140,7 +143,7 @@ class Connection:
             for router in list(self._routers.values()):
                 router.close_idle(now_s, IDLE_SESSION_S)
         self._is_ticking = bool(self._busy)
-        self._set_timer(TICK_S if self._is_ticking else IDLE_LOOK_S)
+        self._set_timer(TICK_S if self._is_ticking else max(TICK_S, min(IDLE_LOOK_S, demand_due_s - now_s)))
 
     def _is_there(self) -> bool:
         """The mesh has not ended. Where the loop is the program's own, the program ends with it."""
@@ -165,6 +168,7 @@ class Connection:
         for watch in list(self._watches):
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._demand.close()
         for router in self._routers.values():
             router.close()
         await self.client.close()

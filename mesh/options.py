@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from mesh.autoscaling import AutoscalingConfig
 from mesh.config import DeploymentConfig
 from mesh.errors import ConfigError, NotSupportedYet
 from mesh.user_config import encode_user_config
@@ -36,22 +37,22 @@ class DeploymentOptions(TypedDict, total=False):
     retry_on_death: bool
     max_body_bytes: int
     user_config: Any
+    autoscaling_config: AutoscalingConfig | Mapping[str, Any] | None
     # Accepted for the sake of programs that were written for Ray Serve:
     max_concurrent_queries: int
     ray_actor_options: Mapping[str, Any] | None
-    autoscaling_config: None
 
 
 def changed_fields(options: Mapping[str, Any], config: DeploymentConfig) -> dict[str, Any]:
     """The options as fields of a :class:`mesh.deployments.Deployment` whose settings are ``config`` so far.
 
-    Raises :class:`ConfigError` for an option of a wrong name, type or value, :class:`NotSupportedYet` for what this
-    version does not know.
+    Raises :class:`ConfigError` for an option of a wrong name, type or value, :class:`NotSupportedYet` for options of
+    Ray Serve that mesh does not have.
     """
     for name in options:
         _check_known(name)
-    _refuse_what_comes_later(options)
     settings = _by_present_names(options)
+    settings |= scaling_settings(settings, config)
     changed: dict[str, Any] = {name: settings.pop(name) for name in ("name", "version") if name in settings}
     if "route_prefix" in settings:
         changed["own_route_prefix"] = settings.pop("route_prefix")
@@ -76,19 +77,25 @@ def _check_known(name: str) -> None:
     raise ConfigError(f"a deployment has no option {name!r}: {hint}")
 
 
-def _refuse_what_comes_later(options: Mapping[str, Any]) -> None:
-    if options.get("autoscaling_config") is not None and "num_replicas" in options:
-        raise ConfigError(
-            "num_replicas and autoscaling_config exclude each other: the one fixes what the other changes"
-        )
-    if options.get("autoscaling_config") is not None:
-        raise NotSupportedYet("the option autoscaling_config is not supported yet; leave it out, or give None")
+def scaling_settings(settings: Mapping[str, Any], before: DeploymentConfig) -> dict[str, Any]:
+    """What settings say about the number of replicas, as both of its fields: the one given ends the other.
+
+    A number ends autoscaling, an autoscaling_config makes the number of ``before`` count for nothing.
+    """
+    if settings.get("autoscaling_config") is not None:
+        if "num_replicas" in settings:
+            raise ConfigError(
+                "num_replicas and autoscaling_config exclude each other: the one fixes what the other changes; "
+                "initial_replicas says how many there are at first"
+            )
+        scaling = AutoscalingConfig.of(settings["autoscaling_config"], before.autoscaling_config)
+        return {"autoscaling_config": scaling, "num_replicas": DeploymentConfig().num_replicas}
+    return {"autoscaling_config": None} if "num_replicas" in settings else {}
 
 
 def _by_present_names(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without those of Ray Serve, whose values go to the options that mesh has for them."""
     settings = dict(options)
-    settings.pop("autoscaling_config", None)
     if "user_config" in settings:
         settings["user_config_json"] = encode_user_config(settings.pop("user_config"))
     if "max_concurrent_queries" in settings:

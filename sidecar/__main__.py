@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 from mesh import connect
-from mesh.config import DeploymentSpec
+from mesh.config import DeploymentConfig, DeploymentSpec
 from mesh.context import ReplicaContext, enter_replica
 from mesh.engine.child import Child
 from mesh.loops import new_loop
 from mesh.v1.deployment_pb2 import ReplicaLaunch
+from sidecar.policy import ScalingPolicy
 from sidecar.register import Registration, condition_message
 from sidecar.replica import Replica
 from sidecar.server import serving
@@ -35,18 +36,27 @@ def main(child: Child) -> int:
 async def _run(child: Child, launch: ReplicaLaunch) -> int:
     spec = DeploymentSpec.from_proto(launch.spec)
     connection = await connect.attach(child.run_directory, child.token)
-    user_code = UserCode(spec, lambda sha256: (Path(launch.blob_directory) / sha256).read_bytes())
+
+    def read_blob(sha256: str) -> bytes:
+        return (Path(launch.blob_directory) / sha256).read_bytes()
+
+    user_code = UserCode(spec, read_blob)
     replica = Replica(ReplicaContext(spec.application, spec.name, launch.replica_id, launch.rank), spec, user_code)
     enter_replica(replica.surroundings)
+    policy = ScalingPolicy(replica.surroundings.replica, spec.config, read_blob, replica.crossing.put)
     draining: asyncio.Future[float] = replica.loop.create_future()
 
     def drain(timeout_s: float) -> None:
         if not draining.done():
             draining.set_result(timeout_s)
 
+    def configure(config: DeploymentConfig) -> None:
+        policy.config = config
+        replica.configure(config)
+
     replica.loop.add_signal_handler(signal.SIGTERM, drain, spec.config.graceful_shutdown_timeout_s)
     try:
-        async with Registration(connection.client, launch.replica_id, drain, replica.configure) as registration:
+        async with Registration(connection.client, launch.replica_id, drain, configure, policy.ask) as registration:
             registration.starting(os.getpid())
             enter_runtime(spec.runtime)  # after our own imports: no module of the user's takes their place
             building = asyncio.ensure_future(replica.build())
@@ -62,17 +72,24 @@ async def _run(child: Child, launch: ReplicaLaunch) -> int:
             async with serving(replica, launch.address, launch.socket_path, child.token, drain):
 
                 def tell() -> None:
-                    registration.ready(os.getpid(), launch.address, condition_message(replica.condition))
+                    condition = condition_message(replica.condition)
+                    registration.ready(os.getpid(), launch.address, condition, policy.answer)
 
+                policy.tell = tell
                 async with replica.looked_after(tell):
                     tell()
                     timeout_s = await draining
+                policy.tell = _nothing
                 registration.draining()
                 await replica.drain(timeout_s)
     finally:
         replica.user_code.close()
         await connection.close()
     return 0
+
+
+def _nothing() -> None:
+    """Nobody has to hear of it any more."""
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ class Registration:
             ...
             registration.ready(os.getpid(), address)
 
-    ``on_drain(timeout_s)`` and ``on_configure(config)`` are called on the loop, each of them perhaps more than once
-    with the same value: after every time that the line was opened again.
+    ``on_drain(timeout_s)``, ``on_configure(config)`` and ``on_ask_policy(question)`` are called on the loop, each of
+    them perhaps more than once with the same value: after every time that the line was opened again.
     """
 
     def __init__(
@@ -50,11 +50,13 @@ class Registration:
         replica_id: str,
         on_drain: Callable[[float], None],
         on_configure: Callable[[DeploymentConfig], None],
+        on_ask_policy: Callable[[pb.PolicyQuestion], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._replica_id = replica_id
         self._on_drain = on_drain
         self._on_configure = on_configure
+        self._on_ask_policy = on_ask_policy
         self.repeat_s = DeploymentConfig().health_check_period_s
         """A replica that serves says so again after this time, to show that its loop goes on."""
         self._report: pb.AttachRequest | None = None
@@ -79,9 +81,16 @@ class Registration:
         """The user's object is being built."""
         self._say(pb.AttachRequest(starting=pb.ReplicaStarting(pid=pid)))
 
-    def ready(self, pid: int, address: str, condition: pb.ReplicaCondition | None = None) -> None:
-        """The replica serves at ``address``; said again when the condition of the user's object has changed."""
-        self._say(pb.AttachRequest(ready=pb.ReplicaReady(pid=pid, address=address, condition=condition)))
+    def ready(
+        self,
+        pid: int,
+        address: str,
+        condition: pb.ReplicaCondition | None = None,
+        policy_answer: pb.PolicyAnswer | None = None,
+    ) -> None:
+        """The replica serves at ``address``; said again when its condition changed or a policy answered."""
+        ready = pb.ReplicaReady(pid=pid, address=address, condition=condition, policy_answer=policy_answer)
+        self._say(pb.AttachRequest(ready=ready))
 
     def draining(self) -> None:
         """The replica takes nothing new any more and will exit."""
@@ -135,6 +144,8 @@ class Registration:
                 self.repeat_s = config.health_check_period_s
                 self._changed.set()  # what was to be said again after another time is said now
                 self._on_configure(config)
+            case "ask_policy":
+                self._on_ask_policy(command.ask_policy)
 
 
 def condition_message(condition: Condition) -> pb.ReplicaCondition:

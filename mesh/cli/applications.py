@@ -16,6 +16,7 @@ from mesh.cli.import_path import load_node
 from mesh.config import Application, ApplicationSpec
 from mesh.config_files.writing import origin
 from mesh.errors import ConfigError, MeshError
+from mesh.options import scaling_settings
 from mesh.user_config import encode_user_config
 
 if TYPE_CHECKING:
@@ -90,7 +91,14 @@ def _overridden(spec: ApplicationSpec, entry: ApplicationEntry, number: int, lin
             raise ConfigError(f"{where}: {entry.import_path} has no deployment {name!r}; it has {', '.join(known)}")
         if "user_config" in settings:
             settings["user_config_json"] = encode_user_config(settings.pop("user_config"))
+        if (scaling := settings.get("autoscaling_config")) is not None:
+            settings["autoscaling_config"] = scaling.given()
         version = settings.pop("version", known[name].version) or ""
+        try:
+            settings |= scaling_settings(settings, known[name].config)
+        except ConfigError as error:
+            where = lines.at(("applications", number, "deployments", index, "autoscaling_config"))
+            raise ConfigError(f"{where}: {error}") from None
         changed = replace(known[name], version=version, config=replace(known[name].config, **settings))
         spec = spec.with_deployment(changed)
     return spec

@@ -42,7 +42,7 @@ def status(
     print(headline(now))
     if table := rows(now):
         print_table(COLUMNS, table)
-    for line in troubles(now):
+    for line in (*sizes(now), *troubles(now)):
         print(line)
 
 
@@ -82,6 +82,17 @@ def rows(status: MeshStatus) -> list[Row]:
             found.append(("", deployment.name, count, deployment.phase.name, "", since, restarts, why))
             found += [_replica_row(replica) for replica in deployment.replicas]
     return found
+
+
+def sizes(status: MeshStatus) -> list[str]:
+    """Why each deployment that autoscales has the number of replicas that it has, as it was decided last."""
+    found = [
+        f"{application.name}/{one.name} scaled {ago(one.scaled_ago_s)} ago: {one.scaling}"
+        for application in status.applications
+        for one in application.deployments
+        if one.scaling
+    ]
+    return ["", *found] if found else []
 
 
 def _replica_row(replica: ReplicaStatus) -> Row:

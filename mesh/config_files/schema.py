@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator, model_validator
 
+from mesh.autoscaling import MOST_REPLICAS, AutoscalingConfig
 from mesh.config import DeploymentConfig, check_name, check_route_prefix
 from mesh.listen_options import GRPCOptions, HTTPOptions
 from mesh.user_config import encode_user_config
@@ -27,29 +30,22 @@ class _Strict(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
-class _NamedDeployment(_Strict):
-    name: str = Field(description="The deployment's name in the application.")
-    version: str | None = Field(default=None, description="Whatever its user calls it; another one, new replicas.")
-    user_config: Any = Field(
-        default=None, description="What reconfigure() is called with; changing it restarts nothing."
-    )
-
-    @field_validator("user_config")
-    @classmethod
-    def _is_json(cls, value: Any) -> Any:
-        encode_user_config(value)  # YAML knows dates and others that JSON does not
-        return value
-
-
-def _derived(title: str, source: type[Any], documentation: str, base: type[_Strict] = _Strict) -> Any:
-    """A model with the fields of a frozen dataclass, each checked as the dataclass checks it."""
+def _derived(
+    title: str,
+    source: type[Any],
+    documentation: str,
+    base: type[_Strict] = _Strict,
+    beside: Mapping[str, Any] = MappingProxyType({}),
+) -> Any:
+    """A model with the fields of a frozen dataclass, each checked as the dataclass checks it, ``beside`` others."""
 
     def check(cls: type[_Strict], value: Any, info: ValidationInfo) -> Any:
-        if info.field_name in hints:
-            source(**{**_FITTING.get(info.field_name, {}), info.field_name: value})  # raises ConfigError, a ValueError
+        if info.field_name in fields:
+            fitting = {**beside, **_FITTING.get(info.field_name, {})}
+            source(**{**fitting, info.field_name: value})  # raises ConfigError, a ValueError
         return value
 
-    hints = get_type_hints(source)
+    hints = get_type_hints(source) | _OTHER_TYPES
     fields: dict[str, Any] = {
         field.name: (hints[field.name], _default(field))
         for field in dataclasses.fields(source)
@@ -64,8 +60,11 @@ def _derived(title: str, source: type[Any], documentation: str, base: type[_Stri
     )
 
 
-_WRITTEN_OTHERWISE = ("user_config_json",)
+_WRITTEN_OTHERWISE = ("user_config_json", "autoscaling_config")
 """Settings that a file has in a form of its own."""
+
+_OTHER_TYPES = {"policy": str}
+"""Settings of which a file can hold less than code."""
 
 
 _FITTING: dict[str, dict[str, Any]] = {"max_surge": {"max_unavailable": 1}}
@@ -75,7 +74,47 @@ _FITTING: dict[str, dict[str, Any]] = {"max_surge": {"max_unavailable": 1}}
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return Field(default_factory=field.default_factory)
-    return field.default
+    return Field(default_factory=lambda: None) if field.default is dataclasses.MISSING else field.default
+
+
+_WIDEST: Mapping[str, Any] = MappingProxyType({"min_replicas": 0, "max_replicas": MOST_REPLICAS})
+"""Bounds with which no other setting of autoscaling is in conflict."""
+
+
+class _ScalingAsAWhole(_Strict):
+    @model_validator(mode="after")
+    def _has_no_contradiction(self) -> Self:
+        AutoscalingConfig(**{**_WIDEST, **self.given()})
+        return self
+
+
+if TYPE_CHECKING:  # mypy takes no type from a function
+    AutoscalingEntry = _Strict
+else:
+    AutoscalingEntry = _derived(
+        "Autoscaling",
+        AutoscalingConfig,
+        "How many replicas there may be, and what that depends on; what is left out stays as the code has it.",
+        _ScalingAsAWhole,
+        _WIDEST,
+    )
+
+
+class _NamedDeployment(_Strict):
+    name: str = Field(description="The deployment's name in the application.")
+    version: str | None = Field(default=None, description="Whatever its user calls it; another one, new replicas.")
+    user_config: Any = Field(
+        default=None, description="What reconfigure() is called with; changing it restarts nothing."
+    )
+    autoscaling_config: AutoscalingEntry | None = Field(
+        default=None, description="How it autoscales, in the place of num_replicas; null for a fixed number."
+    )
+
+    @field_validator("user_config")
+    @classmethod
+    def _is_json(cls, value: Any) -> Any:
+        encode_user_config(value)  # YAML knows dates and others that JSON does not
+        return value
 
 
 if TYPE_CHECKING:  # mypy takes no type from a function

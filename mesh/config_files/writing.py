@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mesh.autoscaling import AutoscalingConfig
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec
 from mesh.user_config import decode_user_config
 
@@ -58,12 +59,23 @@ def _deployment(spec: DeploymentSpec) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": spec.name}
     if spec.version:
         entry["version"] = spec.version
+    scaling = spec.config.autoscaling_config
     for field in dataclasses.fields(spec.config):
-        if field.name == "user_config_json":
+        if field.name in ("user_config_json", "autoscaling_config"):
             continue
         value = getattr(spec.config, field.name)
-        if field.name in ALWAYS_WRITTEN or value != getattr(defaults, field.name):
+        if (field.name in ALWAYS_WRITTEN and not scaling) or value != getattr(defaults, field.name):
             entry[field.name] = value
     if spec.config.user_config_json:
         entry["user_config"] = decode_user_config(spec.config.user_config_json)
+    if scaling:
+        entry["autoscaling_config"] = _scaling(scaling)
     return entry
+
+
+def _scaling(config: AutoscalingConfig) -> dict[str, Any]:
+    """What differs from the defaults. A pickled policy has no name in a file: it stays as the code has it."""
+    defaults = AutoscalingConfig(max_replicas=config.max_replicas)
+    names = [field.name for field in dataclasses.fields(config) if field.name != "policy" or not config.policy_blob]
+    given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(defaults, name)}
+    return {"min_replicas": config.min_replicas, "max_replicas": config.max_replicas} | given

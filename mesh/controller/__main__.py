@@ -18,8 +18,8 @@ import grpc.aio
 
 from mesh.client import LARGEST_MESSAGE_BYTES
 from mesh.clock import SystemClock
-from mesh.controller.controller import Controller, Wish
-from mesh.controller.events import Ended, Event
+from mesh.controller.controller import Controller, Entry
+from mesh.controller.events import Ended
 from mesh.controller.inbox import Inbox
 from mesh.controller.server import ControllerServicer
 from mesh.controller.store import Store, StoreTaken, StoreUnusable
@@ -57,7 +57,7 @@ def main(child: Child) -> int:
 async def _serve(child: Child) -> None:
     assert child.engine_socket is not None, "the engine gives the controller a line to itself"
     clock = SystemClock()
-    inbox: Inbox[Event | Wish] = Inbox()
+    inbox: Inbox[Entry] = Inbox()
 
     def on_exit(process_id: str, pid: int, status: int) -> None:
         inbox.post(Ended(process_id, f"(pid {pid}) {describe_exit(status)}"))

@@ -1,4 +1,4 @@
-"""The one task that changes the state: event -> state -> reconcile -> store -> perform -> publish.
+"""The one task that changes the state: event -> state -> sizes -> reconcile -> store -> perform -> publish.
 
 Everything that can happen is an event in one inbox, so nothing here needs a lock. What is decided is decided in
 ``events.py`` and ``reconcile.py``; what is decided upon is stored before it is done.
@@ -20,6 +20,8 @@ from google.protobuf.message import DecodeError
 
 from mesh.clock import Clock
 from mesh.config import Application
+from mesh.controller.autoscaler import Autoscaler
+from mesh.controller.demand import Reported
 from mesh.controller.events import (
     Applied,
     Deleted,
@@ -34,6 +36,7 @@ from mesh.controller.events import (
 )
 from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
+from mesh.controller.policies import Answered
 from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
 from mesh.controller.rows import Key, blob_names, from_rows, story_changes, story_from_rows, to_rows
@@ -60,6 +63,11 @@ class Wish:
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 
+ScalingEvent = Reported | Answered
+Entry = Event | Wish | ScalingEvent
+"""What can be in the inbox."""
+
+
 class Controller:
     """Keeps what is wished for true, from :meth:`start` until :meth:`run` returns.
 
@@ -71,7 +79,7 @@ class Controller:
         store: Store,
         launcher: Launcher,
         clock: Clock,
-        inbox: Inbox[Event | Wish],
+        inbox: Inbox[Entry],
         run_directory: str,
         gpus: Sequence[str] = (),
         epoch_s: Callable[[], float] = time.time,
@@ -89,6 +97,8 @@ class Controller:
         self._state = MeshState()
         self._revision = 0
         self._stored: dict[Key, bytes] = {}
+        self._autoscaler = Autoscaler(clock.now_s())
+        self._reconcile_at_s = -inf
         self._wake_at_s = inf
         self._is_unwritable = False
         self._performing: set[asyncio.Task[None]] = set()
@@ -139,7 +149,7 @@ class Controller:
         """Those of the blobs that an application which is wished for names."""
         return await self._store.read_blobs(names & blob_names(self._state))
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event | ScalingEvent) -> None:
         """Something happened."""
         self._inbox.post(event)
 
@@ -152,11 +162,42 @@ class Controller:
         self._inbox.post(Wish(event, stored, blobs))
         return await stored
 
-    async def _step(self, events: Sequence[Event | Wish]) -> None:
+    async def _step(self, events: Sequence[Entry]) -> None:
         now_s = self._clock.now_s()
-        before, state = self._state, self._state
-        accepted: list[Wish] = []
+        before = self._state
+        state, happened, accepted = self._taken_in(events, now_s)
+        sizes = self._autoscaler.step(state, now_s)
+        if sizes.state is before and not happened and now_s < self._reconcile_at_s:  # as most reports of demand end
+            self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
+            self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
+            return
+        step = reconcile(sizes.state, now_s, self._gpus)
+        story = continued(self._story, before, step.state, happened, self._epoch_s())
+        actions: Sequence[Action] = step.actions
+        outcome: int | MeshError
+        try:
+            await self._save(step.state, story, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
+        except StoreUnwritable as error:
+            self._go_on_unwritten(before, happened, now_s)
+            actions, outcome = (), error
+        else:
+            self._state, self._story, self._reconcile_at_s = step.state, story, step.wake_at_s
+            outcome = self._revision
+        self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
+        self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
+        self.publisher.stories.publish({"": self._story})
+        for wish in accepted:
+            _answer(wish, outcome)
+        for action in actions:
+            self._perform(action)
+        for ended in before.replicas.keys() - self._state.replicas.keys():
+            remove_sockets(self._run_directory, ended)
+
+    def _taken_in(self, events: Sequence[Entry], now_s: float) -> tuple[MeshState, list[Event], list[Wish]]:
+        """The state after what came, what of that happened to it, and the wishes in it; others are refused."""
+        state = self._state
         happened: list[Event] = []
+        accepted: list[Wish] = []
         for event in events:
             if isinstance(event, Wish):
                 try:
@@ -165,32 +206,20 @@ class Controller:
                     happened.append(event.event)
                 except MeshError as error:
                     _answer(event, error)
+            elif isinstance(event, ScalingEvent):
+                self._autoscaler.take(event, now_s)
             else:
                 state = apply(state, event, now_s)
                 happened.append(event)
-        step = reconcile(state, now_s, self._gpus)
-        story = continued(self._story, before, step.state, happened, self._epoch_s())
-        actions: Sequence[Action] = step.actions
-        outcome: int | MeshError
-        try:
-            await self._save(step.state, story, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
-            self._state, self._story, self._wake_at_s, outcome = step.state, story, step.wake_at_s, self._revision
-        except StoreUnwritable as error:
-            # What has happened is true all the same. What is wished for is refused; what would be begun has to wait.
-            happened = [event for event in happened if not isinstance(event, WishEvent)]
-            self._state = reduce(lambda state, event: apply(state, event, now_s), happened, before)
-            self._story = continued(self._story, before, self._state, happened, self._epoch_s())
-            # Without the wish, or in a while, there may be room enough for the rest.
-            self._wake_at_s = now_s if accepted else now_s + STORE_AGAIN_S
-            actions, outcome = (), error
-        self.publisher.publish(self._state, self._revision)
-        self.publisher.stories.publish({"": self._story})
-        for wish in accepted:
-            _answer(wish, outcome)
-        for action in actions:
-            self._perform(action)
-        for ended in before.replicas.keys() - self._state.replicas.keys():
-            remove_sockets(self._run_directory, ended)
+        return state, happened, accepted
+
+    def _go_on_unwritten(self, before: MeshState, happened: Sequence[Event], now_s: float) -> None:
+        """What has happened is true all the same. What is wished for is refused; what would be begun has to wait."""
+        unwished = [event for event in happened if not isinstance(event, WishEvent)]
+        self._state = reduce(lambda state, event: apply(state, event, now_s), unwished, before)
+        self._story = continued(self._story, before, self._state, unwished, self._epoch_s())
+        # Without the wish, or in a while, there may be room enough for the rest.
+        self._reconcile_at_s = now_s + STORE_AGAIN_S if len(unwished) == len(happened) else now_s
 
     async def _save(self, state: MeshState, story: Story, blobs: dict[str, bytes]) -> None:
         rows = to_rows(state)

@@ -22,6 +22,7 @@ from mesh.controller.state import (
     ReplicaEvent,
     ReplicaState,
     Revision,
+    Size,
     moved,
     revision_key,
     wanted_replicas,
@@ -188,12 +189,24 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     wished = Revision(key, spec)
-    after = DeploymentState({**revisions, key: wished}, wished=key)
+    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec))
     if before is not None:
         after = replace(after, serving=before.serving, also_serving=before.also_serving)
-    if key not in revisions or ready < wanted_replicas(after, wished):
+    if key not in revisions or not ready or ready < wanted_replicas(after, wished):
         return after
     return replace(after, revisions={**revisions, key: replace(wished, established=True)})
+
+
+def _size_after(before: DeploymentState | None, spec: DeploymentSpec) -> Size | None:
+    """What is applied again stays as large as it is, also when it begins to autoscale only now."""
+    scaling = spec.config.autoscaling_config
+    if scaling is None or before is None or before.size is not None:
+        return before.size if before and scaling else None
+    present = before.revisions.get(before.wished or before.serving)
+    if present is None:
+        return None
+    replicas = scaling.bounded(present.spec.config.num_replicas)
+    return Size(replicas, f"{replicas}: as many as before", 0.0)
 
 
 def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
@@ -215,6 +228,7 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
     for spec in application.spec.deployments:
         if spec.name == wish.deployment:
+            _check_scales_by_hand(spec)
             application = replace(
                 application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
             )
@@ -225,6 +239,15 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
     raise DeploymentNotFound(
         f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
     )
+
+
+def _check_scales_by_hand(spec: DeploymentSpec) -> None:
+    scaling = spec.config.autoscaling_config
+    if scaling is not None:
+        raise ConfigError(
+            f"deployment {spec.name!r} of application {spec.application!r} autoscales between {scaling.min_replicas} "
+            f"and {scaling.max_replicas} replicas: deploy it with other bounds, or with num_replicas, to fix the number"
+        )
 
 
 def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from mesh.clock import Clock
 from mesh.controller import views
+from mesh.controller.policies import Question
 from mesh.controller.state import MeshState
 from mesh.controller.story import Story
 from mesh.controller.watch import Watch
@@ -23,6 +27,7 @@ class Publisher:
         self._run_directory = run_directory
         self._clock = clock
         self._version = 0
+        self._questions: Mapping[str, Question] = {}
         self._phases: dict[DeploymentKey, tuple[controller_pb2.Phase, float]] = {}
         self.endpoints: Watch[DeploymentKey, endpoint_pb2.EndpointSet] = Watch(
             lambda known, key: views.unknown_endpoint_set(known, *key)
@@ -32,16 +37,20 @@ class Publisher:
         self.stories: Watch[str, Story] = Watch(lambda known, key: Story())
         self.states: Watch[str, tuple[MeshState, int]] = Watch(lambda known, key: (MeshState(), 0))
 
-    def publish(self, state: MeshState, revision: int) -> None:
-        """From now on the watchers see this state, stored under that revision."""
+    def publish(
+        self, state: MeshState, revision: int, questions: Mapping[str, Question] = MappingProxyType({})
+    ) -> None:
+        """From now on the watchers see this state, stored under that revision, and replicas these questions."""
         if self.states.latest("") == (state, revision):
+            if questions != self._questions:
+                self._publish_orders(state, questions)
             return
         # In this order: who sees that a deployment runs calls it at once, and who sees a route asks behind it.
         self._publish_endpoints(views.endpoint_sets(state, self._run_directory))
         self._note_phases(views.phases(state))
         self.routes.publish({"": views.routes(state)})
         self.states.publish({"": (state, revision)})
-        self.orders.publish(views.orders(state))
+        self._publish_orders(state, questions)
 
     def status(self, state: MeshState, revision: int) -> controller_pb2.Status:
         """A state as people see it now."""
@@ -56,6 +65,10 @@ class Publisher:
             key: before[key] if key in before and before[key][0] == phase else (phase, now_s)
             for key, phase in phases.items()
         }
+
+    def _publish_orders(self, state: MeshState, questions: Mapping[str, Question]) -> None:
+        self._questions = questions
+        self.orders.publish(views.orders(state, questions))
 
     def _publish_endpoints(self, sets: dict[DeploymentKey, endpoint_pb2.EndpointSet]) -> None:
         self._version += 1

@@ -34,9 +34,9 @@ def _settled(application: ApplicationState, peers: Peers, now_s: float) -> Appli
             ready = running(peers.get(name, ()), key)
             if len(ready) < wanted_replicas(deployment, revision):
                 continue
-            if not revision.established:
+            if not revision.established and ready:  # a size of none shows nothing
                 revisions[key] = revision = replace(revision, established=True, gave_up=False)
-            if revision.failed_starts and all(now_s - replica.since_s >= EARLY_END_S for replica in ready):
+            if revision.failed_starts and ready and all(now_s - replica.since_s >= EARLY_END_S for replica in ready):
                 revisions[key] = replace(revision, failed_starts=0, failure="")
         if revisions != deployment.revisions:
             deployments[name] = replace(deployment, revisions=revisions)
@@ -107,12 +107,13 @@ def _with_driver(application: ApplicationState) -> ApplicationState:
 
 
 def _reached(application: ApplicationState, peers: Peers) -> ApplicationState:
+    """Notes that the driver can be called: it has a replica, or is to have none before it is called."""
     answering = application.deployments.get(application.answering)
-    if (
-        application.reachable
-        or answering is None
-        or not any(running(peers.get(application.answering, ()), key) for key in serving_revisions(answering))
-    ):
+    if application.reachable or answering is None or not answering.serving:
+        return application
+    is_asleep = wanted_replicas(answering, answering.revisions[answering.serving]) == 0
+    replicas = peers.get(application.answering, ())
+    if not is_asleep and not any(running(replicas, key) for key in serving_revisions(answering)):
         return application
     return replace(application, reachable=True)
 
@@ -147,10 +148,9 @@ def _is_as_wished(deployment: DeploymentState, replicas: Sequence[Replica]) -> b
 
 
 def _may_leave(application: ApplicationState, name: str, peers: Peers) -> bool:
-    for deployment in application.deployments.values():
+    for other, deployment in application.deployments.items():
         if deployment.wished and not (
-            serving_revisions(deployment) == (deployment.wished,)
-            and deployment.revisions[deployment.wished].established
+            serving_revisions(deployment) == (deployment.wished,) and _complete(deployment, peers.get(other, ()))
         ):
             return False
     if name == application.leaving:
@@ -171,7 +171,7 @@ def _is_renewed(application: ApplicationState, name: str, replicas: Sequence[Rep
 
 def _complete(deployment: DeploymentState, replicas: Sequence[Replica]) -> bool:
     wished = deployment.revisions[deployment.wished]
-    if deployment.serving == deployment.wished:
+    if deployment.serving == deployment.wished and wanted_replicas(deployment, wished):
         return wished.established  # one of it may just be being replaced; that need not hold up the others
     return len(running(replicas, wished.key)) >= wanted_replicas(deployment, wished)
 

@@ -14,6 +14,7 @@ from mesh.controller.state import (
     Replica,
     ReplicaState,
     Revision,
+    Size,
 )
 from mesh.controller.story import KEPT, Entry, Story
 from mesh.v1 import controller_pb2
@@ -38,7 +39,7 @@ def to_rows(state: MeshState) -> dict[Key, bytes]:
 def from_rows(rows: Mapping[Key, bytes], now_s: float) -> MeshState:
     """The state that the rows were made from; nothing in it has a line to the controller yet."""
     state = MeshState(launched=pb.StoredMesh.FromString(rows.get(_MESH, b"")).launched)
-    applications = {key[1]: _to_application(row) for key, row in rows.items() if key[0] == "application"}
+    applications = {key[1]: _to_application(row, now_s) for key, row in rows.items() if key[0] == "application"}
     replicas = {key[1]: _to_replica(row, now_s) for key, row in rows.items() if key[0] == "replica"}
     return replace(state, applications=applications, replicas=replicas)
 
@@ -110,10 +111,15 @@ def _from_application(application: ApplicationState) -> pb.StoredApplication:
                 revisions=[_from_revision(revision) for revision in deployment.revisions.values()],
                 restarts=deployment.restarts,
                 also_serving=deployment.also_serving,
+                size=_from_size(deployment.size),
             )
             for name, deployment in application.deployments.items()
         ],
     )
+
+
+def _from_size(size: Size | None) -> pb.StoredSize | None:
+    return None if size is None else pb.StoredSize(replicas=size.replicas, why=size.why)
 
 
 def _from_revision(revision: Revision) -> pb.StoredRevision:
@@ -141,11 +147,11 @@ def _from_replica(replica: Replica) -> pb.StoredReplica:
     )
 
 
-def _to_application(row: bytes) -> ApplicationState:
+def _to_application(row: bytes, now_s: float) -> ApplicationState:
     stored = pb.StoredApplication.FromString(row)
     return ApplicationState(
         spec=ApplicationSpec.from_proto(stored.spec),
-        deployments={deployment.name: _to_deployment(deployment) for deployment in stored.deployments},
+        deployments={deployment.name: _to_deployment(deployment, now_s) for deployment in stored.deployments},
         answering=stored.answering,
         route_prefix=stored.route_prefix if stored.HasField("route_prefix") else None,
         reachable=stored.reachable,
@@ -156,7 +162,7 @@ def _to_application(row: bytes) -> ApplicationState:
     )
 
 
-def _to_deployment(stored: pb.StoredDeployment) -> DeploymentState:
+def _to_deployment(stored: pb.StoredDeployment, now_s: float) -> DeploymentState:
     revisions = {
         revision.key: Revision(
             key=revision.key,
@@ -167,7 +173,8 @@ def _to_deployment(stored: pb.StoredDeployment) -> DeploymentState:
         )
         for revision in stored.revisions
     }
-    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts, tuple(stored.also_serving))
+    size = Size(stored.size.replicas, stored.size.why, now_s) if stored.HasField("size") else None
+    return DeploymentState(revisions, stored.wished, stored.serving, stored.restarts, tuple(stored.also_serving), size)
 
 
 def _to_replica(row: bytes, now_s: float) -> Replica:

@@ -16,7 +16,9 @@ import grpc.aio
 from mesh.clock import Clock
 from mesh.config import Application, DeploymentConfig
 from mesh.controller.controller import Controller
+from mesh.controller.demand import Demand, DeploymentKey, Reported
 from mesh.controller.events import Detached, Said, Silent
+from mesh.controller.policies import Answered, Question
 from mesh.controller.rows import entry_message
 from mesh.controller.state import Condition, ReplicaEvent
 from mesh.controller.story import Story
@@ -144,6 +146,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
                 if (said := said_in(request, line.number)) is None:
                     continue
                 line.is_heard = True
+                if request.ready.HasField("policy_answer"):  # again with every word after it, which nobody minds
+                    answer = request.ready.policy_answer
+                    self._controller.post(Answered(answer.number, answer.replicas, answer.failure))
                 if said != line.said:  # a replica repeats itself to show that it goes on
                     line.said = said
                     self._controller.post(said)
@@ -183,7 +188,38 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
             if orders.drain_by_s < inf and sent.drain_by_s == inf:
                 timeout_s = max(0.0, orders.drain_by_s - self._clock.now_s())
                 await context.write(pb.AttachResponse(drain=pb.DrainCommand(timeout_s=timeout_s)))
+            if orders.question is not None and orders.question != sent.question:
+                await context.write(pb.AttachResponse(ask_policy=_question(orders.question)))
             sent = orders
+
+    async def ReportDemand(
+        self, requests: AsyncIterator[pb.ReportDemandRequest], context: Context
+    ) -> pb.ReportDemandResponse:
+        """What one process has under way; its demand is none when the stream ends, however it does."""
+        line = next(self._lines)
+        try:
+            async for request in requests:
+                self._controller.post(Reported(line, demands_in(request)))
+        finally:
+            self._controller.post(Reported(line, {}))
+        return pb.ReportDemandResponse()
+
+
+def demands_in(request: pb.ReportDemandRequest) -> dict[DeploymentKey, Demand]:
+    """What a process reported, by deployment."""
+    return {
+        (demand.application, demand.deployment): Demand(demand.ongoing, demand.without_replica)
+        for demand in request.demands
+    }
+
+
+def _question(question: Question) -> pb.PolicyQuestion:
+    return pb.PolicyQuestion(
+        number=question.number,
+        num_replicas=question.num_replicas,
+        running_replicas=question.running_replicas,
+        ongoing_requests=question.ongoing,
+    )
 
 
 def said_in(request: pb.AttachRequest, line: int) -> Said | None:

@@ -179,11 +179,25 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How many replicas a deployment that autoscales is to have, since when, and why.
+
+    ``trouble`` is what is wrong with the user's own policy, for as long as the size is kept because of it.
+    """
+
+    replicas: int
+    why: str
+    since_s: float
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentState:
     """The revisions of a deployment: the one that is ``wished`` for and the one that is ``serving`` meanwhile.
 
     Both are keys of ``revisions``; "" = none. What is no longer in the application is not wished for.
-    ``also_serving`` are revisions that serve beside that one while an update with a bounded surge goes on.
+    ``also_serving`` are revisions that serve beside that one while an update with a bounded surge goes on. ``size``
+    is None when it does not autoscale, and before it was first decided upon.
     """
 
     revisions: Mapping[str, Revision]
@@ -191,6 +205,7 @@ class DeploymentState:
     serving: str = ""
     restarts: int = 0
     also_serving: tuple[str, ...] = ()
+    size: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +261,19 @@ def revision_key(spec: DeploymentSpec) -> str:
 
 def wanted_replicas(deployment: DeploymentState, revision: Revision) -> int:
     """How many replicas of a revision of the deployment are wanted: the one place where this number is read."""
-    return revision.spec.config.num_replicas
+    scaling = revision.spec.config.autoscaling_config
+    if scaling is None:
+        return revision.spec.config.num_replicas
+    return scaling.first_replicas if deployment.size is None else scaling.bounded(deployment.size.replicas)
+
+
+def sufficient_replicas(deployment: DeploymentState, revision: Revision) -> int:
+    """How many of the wanted replicas have to run for the deployment to count as running.
+
+    All of them, but for what autoscales: once it has been complete, its size may be ahead of what runs.
+    """
+    wanted, scaling = wanted_replicas(deployment, revision), revision.spec.config.autoscaling_config
+    return wanted if scaling is None or not revision.established else min(wanted, scaling.min_replicas)
 
 
 def with_replica(state: MeshState, replica: Replica) -> MeshState:
@@ -257,6 +284,11 @@ def with_replica(state: MeshState, replica: Replica) -> MeshState:
 def with_application(state: MeshState, application: ApplicationState) -> MeshState:
     """The state with that application instead of the one of its name."""
     return replace(state, applications={**state.applications, application.spec.name: application})
+
+
+def with_deployment(application: ApplicationState, name: str, deployment: DeploymentState) -> ApplicationState:
+    """The application with that deployment instead of the one of its name."""
+    return replace(application, deployments={**application.deployments, name: deployment})
 
 
 def moved(replica: Replica, event: ReplicaEvent, now_s: float) -> Replica:

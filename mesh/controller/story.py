@@ -124,7 +124,11 @@ def _changes(
     if before is None or earlier is None or earlier.key != wished.key:
         yield "wished for", f"revision {wished.key}, replicas: {wanted}"
     elif wanted_replicas(before, earlier) != wanted:
-        yield "scaled", f"from {wanted_replicas(before, earlier)} to {wanted} replicas"
+        by_hand = f"from {wanted_replicas(before, earlier)} to {wanted} replicas"
+        yield "scaled", by_hand if after.size is None else after.size.why
+    trouble = after.size.trouble if after.size else ""
+    if trouble and not (before is not None and before.size is not None and before.size.trouble == trouble):
+        yield "size kept", trouble
     serving, served = serving_revisions(after), serving_revisions(before) if before else ()
     if serving != served and serving:
         yield "serving", " and ".join(f"revision {key}" for key in serving)

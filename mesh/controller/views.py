@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from types import MappingProxyType
 
 from mesh.config import DeploymentConfig
+from mesh.controller.policies import Question
 from mesh.controller.shares import aimed_at, has_failed, serving_revisions
 from mesh.controller.state import (
     KILL_GRACE_S,
@@ -17,6 +19,7 @@ from mesh.controller.state import (
     Replica,
     ReplicaState,
     Revision,
+    sufficient_replicas,
     wanted_replicas,
 )
 from mesh.user_config import user_config_key
@@ -37,12 +40,14 @@ _STATES: Mapping[ReplicaState, pb.ReplicaState] = {
 class Orders:
     """What is wanted of a replica: its settings and, once it has to end, until when.
 
-    ``asked`` counts how often it is asked again for settings that it knows and has refused.
+    ``asked`` counts how often it is asked again for settings that it knows and has refused. ``question`` is for the
+    policy of the deployment, when this replica runs it.
     """
 
     config: DeploymentConfig | None
     drain_by_s: float = inf
     asked: int = 0
+    question: Question | None = None
 
 
 def replica_address(run_directory: str, replica_id: str) -> str:
@@ -88,13 +93,15 @@ def routes(state: MeshState) -> tuple[endpoint_pb2.Route, ...]:
     return tuple(sorted(found, key=lambda route: route.prefix))
 
 
-def orders(state: MeshState) -> dict[str, Orders]:
-    """What is wanted of each replica by its id."""
+def orders(state: MeshState, questions: Mapping[str, Question] = MappingProxyType({})) -> dict[str, Orders]:
+    """What is wanted of each replica by its id; ``questions`` are for policies, by the replica that is asked."""
     found = {}
     for replica_id, replica in state.replicas.items():
         revision = state.revision_of(replica)
         drain_by_s = replica.kill_at_s - KILL_GRACE_S if replica.state is ReplicaState.DRAINING else inf
-        found[replica_id] = Orders(revision.spec.config if revision else None, drain_by_s, replica.asked)
+        found[replica_id] = Orders(
+            revision.spec.config if revision else None, drain_by_s, replica.asked, questions.get(replica_id)
+        )
     return found
 
 
@@ -194,6 +201,8 @@ def _deployment_status(
         failed_starts=revision.failed_starts if revision else 0,
         restarts=deployment.restarts,
         num_replicas=wanted_replicas(deployment, revision) if revision else 0,
+        scaling=_scaling(deployment),
+        scaled_ago_s=now_s - deployment.size.since_s if deployment.size else 0.0,
         in_phase_s=now_s - since.get((application.spec.name, name), now_s),
         revision=deployment.wished,
         serving=serving_revisions(deployment),
@@ -212,6 +221,14 @@ def _deployment_status(
             for replica in replicas
         ],
     )
+
+
+def _scaling(deployment: DeploymentState) -> str:
+    """Why a deployment that autoscales has the size that it has."""
+    size = deployment.size
+    if size is None:
+        return ""
+    return f"{size.why}; kept at {size.replicas}: {size.trouble}" if size.trouble else size.why
 
 
 def _is_taken_back(application: ApplicationState, deployment: DeploymentState) -> bool:
@@ -261,7 +278,7 @@ def _deployment_phase(
         and replica.condition.user_config == user_config
         for replica in replicas
     )
-    complete = running >= wanted_replicas(deployment, revision)
+    complete = running >= sufficient_replicas(deployment, revision)
     complete = complete and serving_revisions(deployment) == (deployment.wished,)
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING
 

@@ -6,10 +6,11 @@ What touches the user's code or the mesh comes in as arguments: pickling, import
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mesh.config import Application, ApplicationSpec, DeploymentSpec, RoutePrefix, Runtime, blob_name
+from mesh.autoscaling import PICKLED_POLICY
+from mesh.config import Application, ApplicationSpec, DeploymentConfig, DeploymentSpec, RoutePrefix, Runtime, blob_name
 from mesh.dag.execute import Column, Nested, Part, Plan, Slot, Step, Template
 from mesh.dag.nodes import (
     ClassNode,
@@ -88,8 +89,17 @@ class _Builder:
             target_blob=self.store(target.blob) if target.blob else "",
             init_blob=self.init_blob(node, name) if isinstance(node, ClassNode) else "",
             methods=deployment.methods,
-            config=deployment.config,
+            config=self.config(deployment.config),
         )
+
+    def config(self, config: DeploymentConfig) -> DeploymentConfig:
+        """The settings with the policy, if it is a function, as a replica will find it."""
+        scaling = config.autoscaling_config
+        if scaling is None or isinstance(scaling.policy, str):
+            return config
+        policy = self.encode_target(scaling.policy)
+        name = policy.import_path or f"{PICKLED_POLICY}{self.store(policy.blob)}"
+        return replace(config, autoscaling_config=replace(scaling, policy=name))
 
     def init_blob(self, node: ClassNode, name: str) -> str:
         if not node._args and not node._kwargs:

@@ -19,7 +19,7 @@ ANSWER_TIMEOUT_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One application: the deployment that answers for it, all of them, and whether the first has a replica."""
+    """One application: the deployment that answers for it, all of them, and whether the first can be called."""
 
     driver: str
     deployments: frozenset[str]
@@ -39,11 +39,12 @@ def read_status(status: pb.Status) -> dict[str, Known]:
 
 
 def _answers(application: pb.ApplicationStatus) -> bool:
+    """Its driver has a replica, or autoscales and gets one as soon as it is called."""
     return any(
-        replica.state == pb.REPLICA_STATE_RUNNING
+        (deployment.scaling and deployment.num_replicas == 0)
+        or any(replica.state == pb.REPLICA_STATE_RUNNING for replica in deployment.replicas)
         for deployment in application.deployments
         if deployment.name == (application.answering or application.driver)
-        for replica in deployment.replicas
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, cast
 
 from mesh.client import ControllerClient
 from mesh.connect import Connection
 from mesh.loops import LoopThread
-from mesh.v1 import endpoint_pb2
+from mesh.v1 import controller_pb2, endpoint_pb2
 
 if TYPE_CHECKING:
     from mesh.local.applications import LocalApplications
@@ -33,5 +33,10 @@ class _Endpoints:
 
     def watch_endpoints(self, application: str, deployment: str) -> AsyncGenerator[endpoint_pb2.EndpointSet, None]:
         return self._applications.endpoints.subscribe((application, deployment))
+
+    async def report_demand(self, reports: AsyncIterable[controller_pb2.ReportDemandRequest]) -> None:
+        """Nothing autoscales in one process: what is told is read, and that is all."""
+        async for _ in reports:
+            pass
 
     async def close(self) -> None: ...

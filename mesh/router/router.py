@@ -13,6 +13,7 @@ from random import random
 from time import monotonic
 
 from mesh import errors
+from mesh.autoscaling import AutoscalingConfig
 from mesh.carrier import Carrier, Passenger
 from mesh.config import DeploymentConfig, Method
 from mesh.context import RequestContext
@@ -36,7 +37,8 @@ class Router:
     """Takes calls for one deployment.
 
     ``carry`` makes a carrier to a replica; ``keep_time`` has :meth:`tick` called while it says that something is under
-    way.
+    way. ``tell_demand`` is called when calls begin to wait because a deployment that autoscales has no replica, and
+    when none waits for that any more.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Router:
         deployment: str,
         carry: Carry,
         keep_time: Callable[[Router], None],
+        tell_demand: Callable[[Router], None] = lambda _: None,
     ) -> None:
         self.application = application
         self.name = deployment
@@ -56,6 +59,8 @@ class Router:
         self.thread_room = ThreadRoom()
         self._carry = carry
         self._keep_time = keep_time
+        self._tell_demand = tell_demand
+        self._lacks_replica = False  # as told last
         self._gone: Callable[[], errors.MeshError] | None = None  # why nothing can be called
         self._candidates: dict[str, Candidate] = {}
         self._list: list[Candidate] = []
@@ -113,6 +118,7 @@ class Router:
             candidate.open_session().open(call)
         elif call.waits or len(self._queue) < self._limits.max_queued_requests:
             self._queue.put(call, reenters=self._reenters(call))
+            self._tell_lack()
         else:
             call.end(
                 errors.RequestRejected(
@@ -121,6 +127,31 @@ class Router:
                     f"max_ongoing_requests={self._limits.max_ongoing_requests})"
                 )
             )
+
+    # --- what deployments that autoscale are told by
+
+    @property
+    def scaling(self) -> AutoscalingConfig | None:
+        """How the deployment autoscales, if it does and that is known by now."""
+        return None if self.config is None else self.config.autoscaling_config
+
+    @property
+    def ongoing(self) -> int:
+        """This router's calls that have not ended, sent or waiting."""
+        return sum([len(session.end.calls) for session in self._sessions()]) + len(self._queue)
+
+    @property
+    def without_replica(self) -> int:
+        """Those that wait because there is no replica at all."""
+        return 0 if self._list else len(self._queue)
+
+    def _tell_lack(self) -> None:
+        lacks_replica = self.without_replica > 0
+        if lacks_replica is not self._lacks_replica and self.scaling is not None:
+            self._lacks_replica = lacks_replica
+            self._tell_demand(self)
+
+    # --- methods and replicas
 
     def yields(self, method: str) -> bool | None:
         """Whether the method is a generator; None before the first endpoint set."""
@@ -218,6 +249,7 @@ class Router:
             call.end(self._gone())
         elif not self._send(call):
             self._queue.put(call, reenters=self._reenters(call))
+            self._tell_lack()
 
     # --- what comes from the controller and from the clock
 
@@ -249,6 +281,7 @@ class Router:
         if self._gone is not None:
             self._queue.end(self._gone)
         self._drain_queue()
+        self._tell_lack()
 
     def tick(self, now_s: float) -> bool:
         """Expire what is past its deadline, send what found room by itself; whether anything is under way."""
@@ -259,6 +292,7 @@ class Router:
         if self._queue:
             self._queue.expire(now_s)
             self._drain_queue()
+            self._tell_lack()
             busy = True
         return busy
 

@@ -208,7 +208,7 @@ class ApplicationStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., route_prefix: _Optional[str] = ..., driver: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[DeploymentStatus, _Mapping]]] = ..., answering: _Optional[str] = ..., in_phase_s: _Optional[float] = ...) -> None: ...
 
 class DeploymentStatus(_message.Message):
-    __slots__ = ("name", "phase", "message", "failed_starts", "restarts", "num_replicas", "replicas", "in_phase_s", "revision", "serving")
+    __slots__ = ("name", "phase", "message", "failed_starts", "restarts", "num_replicas", "replicas", "scaling", "scaled_ago_s", "in_phase_s", "revision", "serving")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -216,6 +216,8 @@ class DeploymentStatus(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    SCALING_FIELD_NUMBER: _ClassVar[int]
+    SCALED_AGO_S_FIELD_NUMBER: _ClassVar[int]
     IN_PHASE_S_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     SERVING_FIELD_NUMBER: _ClassVar[int]
@@ -226,10 +228,12 @@ class DeploymentStatus(_message.Message):
     restarts: int
     num_replicas: int
     replicas: _containers.RepeatedCompositeFieldContainer[ReplicaStatus]
+    scaling: str
+    scaled_ago_s: float
     in_phase_s: float
     revision: str
     serving: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., failed_starts: _Optional[int] = ..., restarts: _Optional[int] = ..., num_replicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., in_phase_s: _Optional[float] = ..., revision: _Optional[str] = ..., serving: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., phase: _Optional[_Union[Phase, str]] = ..., message: _Optional[str] = ..., failed_starts: _Optional[int] = ..., restarts: _Optional[int] = ..., num_replicas: _Optional[int] = ..., replicas: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., scaling: _Optional[str] = ..., scaled_ago_s: _Optional[float] = ..., in_phase_s: _Optional[float] = ..., revision: _Optional[str] = ..., serving: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReplicaStatus(_message.Message):
     __slots__ = ("replica_id", "state", "pid", "address", "in_state_s", "rank", "message", "revision", "why")
@@ -267,6 +271,28 @@ class AttachRequest(_message.Message):
     draining: ReplicaDraining
     def __init__(self, replica_id: _Optional[str] = ..., starting: _Optional[_Union[ReplicaStarting, _Mapping]] = ..., ready: _Optional[_Union[ReplicaReady, _Mapping]] = ..., failed: _Optional[_Union[ReplicaFailed, _Mapping]] = ..., draining: _Optional[_Union[ReplicaDraining, _Mapping]] = ...) -> None: ...
 
+class PolicyQuestion(_message.Message):
+    __slots__ = ("number", "num_replicas", "running_replicas", "ongoing_requests")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    num_replicas: int
+    running_replicas: int
+    ongoing_requests: float
+    def __init__(self, number: _Optional[int] = ..., num_replicas: _Optional[int] = ..., running_replicas: _Optional[int] = ..., ongoing_requests: _Optional[float] = ...) -> None: ...
+
+class PolicyAnswer(_message.Message):
+    __slots__ = ("number", "replicas", "failure")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    replicas: float
+    failure: str
+    def __init__(self, number: _Optional[int] = ..., replicas: _Optional[float] = ..., failure: _Optional[str] = ...) -> None: ...
+
 class ReplicaStarting(_message.Message):
     __slots__ = ("pid",)
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -274,14 +300,16 @@ class ReplicaStarting(_message.Message):
     def __init__(self, pid: _Optional[int] = ...) -> None: ...
 
 class ReplicaReady(_message.Message):
-    __slots__ = ("pid", "address", "condition")
+    __slots__ = ("pid", "address", "condition", "policy_answer")
     PID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_ANSWER_FIELD_NUMBER: _ClassVar[int]
     pid: int
     address: str
     condition: ReplicaCondition
-    def __init__(self, pid: _Optional[int] = ..., address: _Optional[str] = ..., condition: _Optional[_Union[ReplicaCondition, _Mapping]] = ...) -> None: ...
+    policy_answer: PolicyAnswer
+    def __init__(self, pid: _Optional[int] = ..., address: _Optional[str] = ..., condition: _Optional[_Union[ReplicaCondition, _Mapping]] = ..., policy_answer: _Optional[_Union[PolicyAnswer, _Mapping]] = ...) -> None: ...
 
 class ReplicaCondition(_message.Message):
     __slots__ = ("user_config_sha256", "refused_sha256", "refusal", "failed_checks", "check_failure")
@@ -310,12 +338,14 @@ class ReplicaDraining(_message.Message):
     def __init__(self) -> None: ...
 
 class AttachResponse(_message.Message):
-    __slots__ = ("drain", "configure")
+    __slots__ = ("drain", "configure", "ask_policy")
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     CONFIGURE_FIELD_NUMBER: _ClassVar[int]
+    ASK_POLICY_FIELD_NUMBER: _ClassVar[int]
     drain: DrainCommand
     configure: ConfigureCommand
-    def __init__(self, drain: _Optional[_Union[DrainCommand, _Mapping]] = ..., configure: _Optional[_Union[ConfigureCommand, _Mapping]] = ...) -> None: ...
+    ask_policy: PolicyQuestion
+    def __init__(self, drain: _Optional[_Union[DrainCommand, _Mapping]] = ..., configure: _Optional[_Union[ConfigureCommand, _Mapping]] = ..., ask_policy: _Optional[_Union[PolicyQuestion, _Mapping]] = ...) -> None: ...
 
 class DrainCommand(_message.Message):
     __slots__ = ("timeout_s",)
@@ -328,6 +358,28 @@ class ConfigureCommand(_message.Message):
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     config: _deployment_pb2.DeploymentConfig
     def __init__(self, config: _Optional[_Union[_deployment_pb2.DeploymentConfig, _Mapping]] = ...) -> None: ...
+
+class ReportDemandRequest(_message.Message):
+    __slots__ = ("demands",)
+    DEMANDS_FIELD_NUMBER: _ClassVar[int]
+    demands: _containers.RepeatedCompositeFieldContainer[Demand]
+    def __init__(self, demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ...) -> None: ...
+
+class Demand(_message.Message):
+    __slots__ = ("application", "deployment", "ongoing", "without_replica")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    DEPLOYMENT_FIELD_NUMBER: _ClassVar[int]
+    ONGOING_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_REPLICA_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    deployment: str
+    ongoing: float
+    without_replica: int
+    def __init__(self, application: _Optional[str] = ..., deployment: _Optional[str] = ..., ongoing: _Optional[float] = ..., without_replica: _Optional[int] = ...) -> None: ...
+
+class ReportDemandResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class WatchEndpointsRequest(_message.Message):
     __slots__ = ("application", "deployment")

@@ -90,6 +90,11 @@ class ControllerServiceStub:
                 request_serializer=mesh_dot_v1_dot_controller__pb2.AttachRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_controller__pb2.AttachResponse.FromString,
                 _registered_method=True)
+        self.ReportDemand = channel.stream_unary(
+                '/mesh.v1.ControllerService/ReportDemand',
+                request_serializer=mesh_dot_v1_dot_controller__pb2.ReportDemandRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_controller__pb2.ReportDemandResponse.FromString,
+                _registered_method=True)
         self.WatchEndpoints = channel.unary_stream(
                 '/mesh.v1.ControllerService/WatchEndpoints',
                 request_serializer=mesh_dot_v1_dot_controller__pb2.WatchEndpointsRequest.SerializeToString,
@@ -183,6 +188,13 @@ class ControllerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportDemand(self, request_iterator, context):
+        """What the routers of one process have under way for deployments that autoscale; it counts while the stream is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchEndpoints(self, request, context):
         """The endpoint set of one deployment, now and after every change.
         """
@@ -254,6 +266,11 @@ def add_ControllerServiceServicer_to_server(servicer, server):
                     servicer.Attach,
                     request_deserializer=mesh_dot_v1_dot_controller__pb2.AttachRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_controller__pb2.AttachResponse.SerializeToString,
+            ),
+            'ReportDemand': grpc.stream_unary_rpc_method_handler(
+                    servicer.ReportDemand,
+                    request_deserializer=mesh_dot_v1_dot_controller__pb2.ReportDemandRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_controller__pb2.ReportDemandResponse.SerializeToString,
             ),
             'WatchEndpoints': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEndpoints,
@@ -564,6 +581,33 @@ class ControllerService:
             '/mesh.v1.ControllerService/Attach',
             mesh_dot_v1_dot_controller__pb2.AttachRequest.SerializeToString,
             mesh_dot_v1_dot_controller__pb2.AttachResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportDemand(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/mesh.v1.ControllerService/ReportDemand',
+            mesh_dot_v1_dot_controller__pb2.ReportDemandRequest.SerializeToString,
+            mesh_dot_v1_dot_controller__pb2.ReportDemandResponse.FromString,
             options,
             channel_credentials,
             insecure,

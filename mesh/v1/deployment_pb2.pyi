@@ -21,7 +21,7 @@ METHOD_KIND_GENERATOR: MethodKind
 METHOD_KIND_ASYNC_GENERATOR: MethodKind
 
 class DeploymentConfig(_message.Message):
-    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes", "user_config_json", "max_surge", "max_unavailable", "health_check_failure_threshold")
+    __slots__ = ("num_replicas", "max_ongoing_requests", "max_queued_requests", "request_timeout_s", "graceful_shutdown_timeout_s", "health_check_period_s", "health_check_timeout_s", "num_cpus", "num_gpus", "threads", "retry_on_death", "max_body_bytes", "user_config_json", "autoscaling_config", "max_surge", "max_unavailable", "health_check_failure_threshold")
     NUM_REPLICAS_FIELD_NUMBER: _ClassVar[int]
     MAX_ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUED_REQUESTS_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class DeploymentConfig(_message.Message):
     RETRY_ON_DEATH_FIELD_NUMBER: _ClassVar[int]
     MAX_BODY_BYTES_FIELD_NUMBER: _ClassVar[int]
     USER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
+    AUTOSCALING_CONFIG_FIELD_NUMBER: _ClassVar[int]
     MAX_SURGE_FIELD_NUMBER: _ClassVar[int]
     MAX_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FAILURE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -51,10 +52,37 @@ class DeploymentConfig(_message.Message):
     retry_on_death: bool
     max_body_bytes: int
     user_config_json: str
+    autoscaling_config: AutoscalingConfig
     max_surge: str
     max_unavailable: str
     health_check_failure_threshold: int
-    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ..., user_config_json: _Optional[str] = ..., max_surge: _Optional[str] = ..., max_unavailable: _Optional[str] = ..., health_check_failure_threshold: _Optional[int] = ...) -> None: ...
+    def __init__(self, num_replicas: _Optional[int] = ..., max_ongoing_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., request_timeout_s: _Optional[float] = ..., graceful_shutdown_timeout_s: _Optional[float] = ..., health_check_period_s: _Optional[float] = ..., health_check_timeout_s: _Optional[float] = ..., num_cpus: _Optional[float] = ..., num_gpus: _Optional[float] = ..., threads: _Optional[int] = ..., retry_on_death: _Optional[bool] = ..., max_body_bytes: _Optional[int] = ..., user_config_json: _Optional[str] = ..., autoscaling_config: _Optional[_Union[AutoscalingConfig, _Mapping]] = ..., max_surge: _Optional[str] = ..., max_unavailable: _Optional[str] = ..., health_check_failure_threshold: _Optional[int] = ...) -> None: ...
+
+class AutoscalingConfig(_message.Message):
+    __slots__ = ("min_replicas", "max_replicas", "initial_replicas", "target_ongoing_requests", "upscale_delay_s", "downscale_delay_s", "upscaling_factor", "downscaling_factor", "look_back_period_s", "metrics_interval_s", "policy")
+    MIN_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    MAX_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_ONGOING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    UPSCALE_DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    DOWNSCALE_DELAY_S_FIELD_NUMBER: _ClassVar[int]
+    UPSCALING_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    DOWNSCALING_FACTOR_FIELD_NUMBER: _ClassVar[int]
+    LOOK_BACK_PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    METRICS_INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    min_replicas: int
+    max_replicas: int
+    initial_replicas: int
+    target_ongoing_requests: float
+    upscale_delay_s: float
+    downscale_delay_s: float
+    upscaling_factor: float
+    downscaling_factor: float
+    look_back_period_s: float
+    metrics_interval_s: float
+    policy: str
+    def __init__(self, min_replicas: _Optional[int] = ..., max_replicas: _Optional[int] = ..., initial_replicas: _Optional[int] = ..., target_ongoing_requests: _Optional[float] = ..., upscale_delay_s: _Optional[float] = ..., downscale_delay_s: _Optional[float] = ..., upscaling_factor: _Optional[float] = ..., downscaling_factor: _Optional[float] = ..., look_back_period_s: _Optional[float] = ..., metrics_interval_s: _Optional[float] = ..., policy: _Optional[str] = ...) -> None: ...
 
 class Method(_message.Message):
     __slots__ = ("name", "kind", "without_parameters")

@@ -26,7 +26,7 @@ from mesh.v1 import controller_pb2 as mesh_dot_v1_dot_controller__pb2
 from mesh.v1 import deployment_pb2 as mesh_dot_v1_dot_deployment__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/store.proto\x12\x07mesh.v1\x1a\x18mesh/v1/controller.proto\x1a\x18mesh/v1/deployment.proto\"\x1e\n\nStoredMesh\x12\x10\n\x08launched\x18\x01 \x01(\x04\"\xb4\x02\n\x11StoredApplication\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x10\n\x08\x64\x65leting\x18\x02 \x01(\x08\x12\x11\n\tanswering\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x11\n\treachable\x18\x05 \x01(\x08\x12\x0f\n\x07leaving\x18\x06 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x07 \x03(\x0b\x32\x19.mesh.v1.StoredDeployment\x12&\n\x04good\x18\x08 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12*\n\x08previous\x18\t \x01(\x0b\x32\x18.mesh.v1.ApplicationSpecB\x0f\n\r_route_prefix\"\x95\x01\n\x10StoredDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06wished\x18\x02 \x01(\t\x12\x0f\n\x07serving\x18\x03 \x01(\t\x12*\n\trevisions\x18\x04 \x03(\x0b\x32\x17.mesh.v1.StoredRevision\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0c\x61lso_serving\x18\x06 \x03(\t\"{\n\x0eStoredRevision\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x13\n\x0b\x65stablished\x18\x03 \x01(\x08\x12\x0f\n\x07gave_up\x18\x04 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"\xb9\x01\n\rStoredReplica\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x12\n\ndeployment\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\x0f\n\x07grace_s\x18\x07 \x01(\x01\x12\x0c\n\x04gpus\x18\x08 \x03(\t\x12\x0c\n\x04rank\x18\t \x01(\r\x12\x0b\n\x03why\x18\n \x01(\t\",\n\x0bStoredEvent\x12\x1d\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Eventb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/store.proto\x12\x07mesh.v1\x1a\x18mesh/v1/controller.proto\x1a\x18mesh/v1/deployment.proto\"\x1e\n\nStoredMesh\x12\x10\n\x08launched\x18\x01 \x01(\x04\"\xb4\x02\n\x11StoredApplication\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x10\n\x08\x64\x65leting\x18\x02 \x01(\x08\x12\x11\n\tanswering\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x11\n\treachable\x18\x05 \x01(\x08\x12\x0f\n\x07leaving\x18\x06 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x07 \x03(\x0b\x32\x19.mesh.v1.StoredDeployment\x12&\n\x04good\x18\x08 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12*\n\x08previous\x18\t \x01(\x0b\x32\x18.mesh.v1.ApplicationSpecB\x0f\n\r_route_prefix\"\xb8\x01\n\x10StoredDeployment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06wished\x18\x02 \x01(\t\x12\x0f\n\x07serving\x18\x03 \x01(\t\x12*\n\trevisions\x18\x04 \x03(\x0b\x32\x17.mesh.v1.StoredRevision\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0c\x61lso_serving\x18\x06 \x03(\t\x12!\n\x04size\x18\x07 \x01(\x0b\x32\x13.mesh.v1.StoredSize\"+\n\nStoredSize\x12\x10\n\x08replicas\x18\x01 \x01(\r\x12\x0b\n\x03why\x18\x02 \x01(\t\"{\n\x0eStoredRevision\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x04spec\x18\x02 \x01(\x0b\x32\x17.mesh.v1.DeploymentSpec\x12\x13\n\x0b\x65stablished\x18\x03 \x01(\x08\x12\x0f\n\x07gave_up\x18\x04 \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\"\xb9\x01\n\rStoredReplica\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61pplication\x18\x02 \x01(\t\x12\x12\n\ndeployment\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\t\x12\r\n\x05ready\x18\x05 \x01(\x08\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\x0f\n\x07grace_s\x18\x07 \x01(\x01\x12\x0c\n\x04gpus\x18\x08 \x03(\t\x12\x0c\n\x04rank\x18\t \x01(\r\x12\x0b\n\x03why\x18\n \x01(\t\",\n\x0bStoredEvent\x12\x1d\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Eventb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,11 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STOREDAPPLICATION']._serialized_start=117
   _globals['_STOREDAPPLICATION']._serialized_end=425
   _globals['_STOREDDEPLOYMENT']._serialized_start=428
-  _globals['_STOREDDEPLOYMENT']._serialized_end=577
-  _globals['_STOREDREVISION']._serialized_start=579
-  _globals['_STOREDREVISION']._serialized_end=702
-  _globals['_STOREDREPLICA']._serialized_start=705
-  _globals['_STOREDREPLICA']._serialized_end=890
-  _globals['_STOREDEVENT']._serialized_start=892
-  _globals['_STOREDEVENT']._serialized_end=936
+  _globals['_STOREDDEPLOYMENT']._serialized_end=612
+  _globals['_STOREDSIZE']._serialized_start=614
+  _globals['_STOREDSIZE']._serialized_end=657
+  _globals['_STOREDREVISION']._serialized_start=659
+  _globals['_STOREDREVISION']._serialized_end=782
+  _globals['_STOREDREPLICA']._serialized_start=785
+  _globals['_STOREDREPLICA']._serialized_end=970
+  _globals['_STOREDEVENT']._serialized_start=972
+  _globals['_STOREDEVENT']._serialized_end=1016
 # @@protoc_insertion_point(module_scope)

@@ -37,20 +37,30 @@ class StoredApplication(_message.Message):
     def __init__(self, spec: _Optional[_Union[_deployment_pb2.ApplicationSpec, _Mapping]] = ..., deleting: _Optional[bool] = ..., answering: _Optional[str] = ..., route_prefix: _Optional[str] = ..., reachable: _Optional[bool] = ..., leaving: _Optional[str] = ..., deployments: _Optional[_Iterable[_Union[StoredDeployment, _Mapping]]] = ..., good: _Optional[_Union[_deployment_pb2.ApplicationSpec, _Mapping]] = ..., previous: _Optional[_Union[_deployment_pb2.ApplicationSpec, _Mapping]] = ...) -> None: ...
 
 class StoredDeployment(_message.Message):
-    __slots__ = ("name", "wished", "serving", "revisions", "restarts", "also_serving")
+    __slots__ = ("name", "wished", "serving", "revisions", "restarts", "also_serving", "size")
     NAME_FIELD_NUMBER: _ClassVar[int]
     WISHED_FIELD_NUMBER: _ClassVar[int]
     SERVING_FIELD_NUMBER: _ClassVar[int]
     REVISIONS_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     ALSO_SERVING_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
     name: str
     wished: str
     serving: str
     revisions: _containers.RepeatedCompositeFieldContainer[StoredRevision]
     restarts: int
     also_serving: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., wished: _Optional[str] = ..., serving: _Optional[str] = ..., revisions: _Optional[_Iterable[_Union[StoredRevision, _Mapping]]] = ..., restarts: _Optional[int] = ..., also_serving: _Optional[_Iterable[str]] = ...) -> None: ...
+    size: StoredSize
+    def __init__(self, name: _Optional[str] = ..., wished: _Optional[str] = ..., serving: _Optional[str] = ..., revisions: _Optional[_Iterable[_Union[StoredRevision, _Mapping]]] = ..., restarts: _Optional[int] = ..., also_serving: _Optional[_Iterable[str]] = ..., size: _Optional[_Union[StoredSize, _Mapping]] = ...) -> None: ...
+
+class StoredSize(_message.Message):
+    __slots__ = ("replicas", "why")
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    replicas: int
+    why: str
+    def __init__(self, replicas: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
 
 class StoredRevision(_message.Message):
     __slots__ = ("key", "spec", "established", "gave_up", "failure")

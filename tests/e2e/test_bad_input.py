@@ -276,7 +276,16 @@ def test_unknown_method_at_bind() -> None:
         pytest.param({"request_timeout_s": -1}, ValueError, "request_timeout_s.*-1", id="a negative time"),
         pytest.param({"name": "a b"}, ValueError, "'a b'", id="a name with a blank"),
         pytest.param({"route_prefix": "x"}, ValueError, "'x'", id="a prefix without its slash"),
-        pytest.param({"autoscaling_config": {}}, NotImplementedError, "autoscaling", id="an option of a later version"),
+        pytest.param({"autoscaling_config": {}}, ValueError, "needs max_replicas", id="autoscaling without a bound"),
+        pytest.param(
+            {"autoscaling_config": {"min_replicas": 3, "max_replicas": 2}},
+            ValueError,
+            "min_replicas=3.*max_replicas=2",
+            id="bounds that contradict",
+        ),
+        pytest.param(
+            {"ray_actor_options": {"runtime_env": {}}}, NotImplementedError, "runtime_env", id="what mesh does not have"
+        ),
         pytest.param({"user_config": {}}, ValueError, "reconfigure", id="a user_config that nothing takes"),
     ],
 )

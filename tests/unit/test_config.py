@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mesh.autoscaling import AutoscalingConfig
 from mesh.config import (
     Application,
     ApplicationSpec,
@@ -37,6 +38,19 @@ EVERY_SETTING = DeploymentConfig(
     retry_on_death=True,
     max_body_bytes=2**40,
     user_config_json='{"a": 1}',
+    autoscaling_config=AutoscalingConfig(
+        min_replicas=2,
+        max_replicas=9,
+        initial_replicas=3,
+        target_ongoing_requests=1.5,
+        upscale_delay_s=1,
+        downscale_delay_s=2,
+        upscaling_factor=2,
+        downscaling_factor=0.5,
+        look_back_period_s=4,
+        metrics_interval_s=0.25,
+        policy="policies:busy",
+    ),
     max_surge="25%",
     max_unavailable=2,
     health_check_failure_threshold=5,
@@ -170,6 +184,8 @@ def test_the_test_above_changes_every_setting() -> None:
     default = DeploymentConfig()
     same = [f.name for f in dataclasses.fields(default) if getattr(default, f.name) == getattr(EVERY_SETTING, f.name)]
     assert same == []
+    scaling, least = EVERY_SETTING.autoscaling_config, AutoscalingConfig(max_replicas=1)
+    assert [f.name for f in dataclasses.fields(least) if getattr(least, f.name) == getattr(scaling, f.name)] == []
 
 
 def test_a_request_that_never_times_out_stays_so_on_the_wire() -> None:

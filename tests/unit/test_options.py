@@ -76,7 +76,6 @@ def test_an_old_and_a_new_name_that_contradict_each_other(options: dict[str, Any
 @pytest.mark.parametrize(
     "options",
     [
-        {"autoscaling_config": {"min_replicas": 1}},
         {"ray_actor_options": {"runtime_env": {}}},
     ],
     ids=lambda options: next(iter(options)),
@@ -87,7 +86,7 @@ def test_what_comes_later_is_refused(options: dict[str, Any]) -> None:
 
 
 def test_what_comes_later_may_be_none() -> None:
-    assert changed_fields({"autoscaling_config": None, "ray_actor_options": None}, DEFAULT) == {}
+    assert changed_fields({"ray_actor_options": None}, DEFAULT) == {}
 
 
 def test_a_user_config_travels_as_json_and_none_takes_it_away() -> None:

@@ -97,6 +97,13 @@ class _Waits:
         broken.remote().result(timeout_s=60)
 
 
+def test_what_autoscales_is_one_object() -> None:
+    scaling = {"min_replicas": 0, "max_replicas": 4, "metrics_interval_s": 0.01}
+    handle = mesh.run(Keeps.options(autoscaling_config=scaling).bind(), local=True)
+    (deployment,) = mesh.status().applications[0].deployments
+    assert (len(deployment.replicas), handle.keep.remote(7).result(timeout_s=30)) == (1, 7)
+
+
 def test_running_again_replaces_and_deleting_takes_away() -> None:
     first = mesh.run(Keeps.bind(), local=True)
     second = mesh.run(Placed.bind(), local=True)

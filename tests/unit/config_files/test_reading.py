@@ -68,8 +68,19 @@ APPLICATION = "applications:\n- import_path: a:b\n"
         pytest.param(
             APPLICATION + "  deployments:\n  - name: A\n    num_replica: 2\n",
             "x.yaml:5: applications[0].deployments[0].num_replica: there is no such key; did you mean num_replicas? "
-            "allowed here: name, version, user_config, num_replicas, max_ongoing_requests,",
+            "allowed here: name, version, user_config, autoscaling_config, num_replicas,",
             id="unknown setting",
+        ),
+        pytest.param(
+            APPLICATION + "  deployments:\n  - name: A\n    autoscaling_config: {min_replicas: 3, max_replicas: 2}\n",
+            "x.yaml:5: applications[0].deployments[0].autoscaling_config: min_replicas=3 is more than max_replicas=2",
+            id="bounds that contradict",
+        ),
+        pytest.param(
+            APPLICATION + "  deployments:\n  - name: A\n    autoscaling_config: {max_replica: 2}\n",
+            "x.yaml:5: applications[0].deployments[0].autoscaling_config.max_replica: there is no such key; did you "
+            "mean max_replicas?",
+            id="unknown setting of autoscaling",
         ),
         pytest.param(
             APPLICATION + "port: 8000\n",

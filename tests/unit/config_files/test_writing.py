@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mesh.autoscaling import AutoscalingConfig
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
 from mesh.config_files.reading import read_config
 from mesh.config_files.writing import origin, to_json, to_yaml
@@ -70,3 +71,21 @@ def test_json_is_the_same_without_comments() -> None:
     config, _ = read_config(to_json([OF_A_SCRIPT, SHOP]), "written.yaml")
     assert [one.name for one in config.applications] == ["shop"]
     assert json.loads(to_json([OF_A_SCRIPT])) == {"applications": []}
+
+
+@pytest.mark.feature("65")
+def test_what_autoscales_is_written_without_a_number_of_replicas() -> None:
+    scaling = AutoscalingConfig(min_replicas=0, max_replicas=8, upscale_delay_s=1.5, policy="policies:busy")
+    loose = AutoscalingConfig(max_replicas=2, policy=f"pickle:{'ab' * 32}")
+    shop = application(
+        "shop",
+        origin("shop:build", {}),
+        deployment("shop", "Prices", autoscaling_config=scaling),
+        deployment("shop", "Loose", autoscaling_config=loose),
+    )
+    config, _ = read_config(to_yaml([shop]), "written.yaml")
+    written = [one.given() for one in config.applications[0].deployments]
+    assert [(one["name"], one.keys() & {"num_replicas"}) for one in written] == [("Prices", set()), ("Loose", set())]
+    assert AutoscalingConfig.of(written[0]["autoscaling_config"].given()) == scaling
+    # A pickled policy has no name: read again, it is left as the code has it.
+    assert AutoscalingConfig.of(written[1]["autoscaling_config"].given(), loose) == loose

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 from mesh.carrier import Carrier, Passenger
@@ -213,9 +213,11 @@ class Asking:
 
     made: ClassVar[list[Asking]] = []
 
-    def __init__(self, *replicas: ReplicaInMemory, **settings: Any) -> None:
+    def __init__(
+        self, *replicas: ReplicaInMemory, tell_demand: Callable[[Router], None] = lambda _: None, **settings: Any
+    ) -> None:
         self.replicas = {replica.replica_id: replica for replica in replicas}
-        self.router = Router("default", "Model", self._carry, lambda _: None)
+        self.router = Router("default", "Model", self._carry, lambda _: None, tell_demand)
         self.made.append(self)
         if replicas:
             self.apply(replicas, **settings)
