@@ -59,11 +59,16 @@ class ReplicaSession:
     # What the carrier asks and tells: see mesh.carrier.Passenger.
 
     def take(self) -> bytes | None:
-        batch = self.end.take(self._replica.admission.ongoing - len(self.work))
+        replica = self._replica
+        elsewhere = replica.admission.ongoing - len(self.work) + replica.admission.promises.kept_from(self)
+        batch = self.end.take(elsewhere, replica.service_time.recent_us)
         return None if batch is None else batch.SerializeToString()
 
     def arrived(self, batch: bytes) -> None:
+        waited = self.end.caller_waits
         self.end.receive(SessionRequest.FromString(batch))
+        if waited or self.end.caller_waits:
+            self._replica.caller_waits(self)
         self.carrier.wake()
 
     def lost(self, error: BaseException | None) -> None:
@@ -89,7 +94,7 @@ class ReplicaSession:
         now_s = monotonic()
         deadline = from_wire_ms(timeout_ms, now_s)
         request = self._request(request_id, deadline, context)
-        if not replica.admission.enter(request.chain[:-1]):
+        if not replica.admission.enter(request.chain[:-1], self):
             self.end.reject(call_id)
             replica.owe_batch(self)
             return None
@@ -150,6 +155,10 @@ class ReplicaSession:
     def consumed(self, call_id: int, size_bytes: int, items: int = 1) -> None:
         if self.end.consumed(call_id, size_bytes, items):
             self.wake()
+
+    def took(self, seconds: float, now_s: float) -> None:
+        """The user's code had an answer for a call, or the first item of one, after so long."""
+        self._replica.service_time.note(seconds, now_s)
 
     def left(self, call_id: int) -> None:
         """The user's code for a call has ended: its slot is free."""

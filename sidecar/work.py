@@ -12,6 +12,7 @@ from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
+from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
+    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
                  "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
 
     def __init__(
@@ -79,6 +80,7 @@ class Work:
         self._yielding: ItemsOfLoop | ItemsOfTurn | None = None
         self._writable: asyncio.Event | None = None
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
+        self._begun_s = 0.0  # the user's code was begun; 0 when that does not count, or was told
         self._is_cancelled = False
         self._is_over = False
         self._reason: errors.MeshError | None = None
@@ -94,6 +96,7 @@ class Work:
 
     async def _run_on_loop(self) -> None:
         self._claim.acquire()
+        self._begin()
         current.set(self.context)
         try:
             if self._payload.encoding == WEBSOCKET:
@@ -114,6 +117,7 @@ class Work:
         """On a turn's thread. What belongs to the loop goes there in one batch with what other jobs have to say."""
         if not self._claim.acquire(blocking=False):
             return
+        self._begin()
         current.set(self.context)
         turn.set(self.session.turns)
         to_loop = self.session.crossing.put
@@ -152,6 +156,23 @@ class Work:
             self._fail(error)
 
     # --- both
+
+    def _begin(self) -> None:
+        """From here on it is the user's time. What is gathered into a batch waits for others: that says nothing."""
+        if not self.method.is_gathered and self._payload.encoding != WEBSOCKET:
+            self._begun_s = monotonic()
+
+    def _took(self) -> None:
+        """There is an answer, or its first item; what came late counts, what failed early does not."""
+        if self._begun_s:
+            now_s = monotonic()
+            self.session.took(now_s - self._begun_s, now_s)
+            self._begun_s = 0.0
+
+    def sends_item(self) -> None:
+        """An item is there: if it is the first one, from now on the caller watches the time between items."""
+        self.context.deadline = NEVER
+        self._took()
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
@@ -226,12 +247,13 @@ class Work:
                 raise errors.RequestCancelled("the caller is gone")
             self._writable = asyncio.Event()
             await self._writable.wait()
-        self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
+        self.sends_item()
         self.session.send_item(self.call_id, item)
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
+            self._took()
             self.session.reply(self.call_id, payload)
             self._over()
 
@@ -256,6 +278,7 @@ class Work:
     def expire(self) -> None:
         """The deadline has passed."""
         self._reason = errors.DeadlineExceeded("the deadline passed while the replica worked on it")
+        self._took()
         self.cancelled()
 
     # What the session's end tells: see mesh.frames.Opened.

@@ -56,13 +56,15 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
     too: that frees its slot at the caller. What is said of a call that has ended goes nowhere.
     """
 
-    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "draining", "models",
-                 "owes_batch")  # fmt: skip
+    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "caller_waits",
+                 "draining", "models", "owes_batch")  # fmt: skip
 
     def __init__(self, host: Host) -> None:
         super().__init__(first_credit=WINDOW)
         self.draining = False
         """Say so in every batch from now on."""
+        self.caller_waits = False
+        """Calls wait in the caller for room, as it last said."""
         self.owes_batch = False
         """A batch is sent even if it holds no frame: the caller waits for news of the load."""
         self.models: tuple[str, ...] | None = None
@@ -77,6 +79,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
 
     def receive(self, batch: SessionRequest) -> None:
         """Take in a batch from the caller: new calls go to the host, the rest to the calls."""
+        self.caller_waits = batch.waits
         if batch.method_names:
             self._methods.extend(batch.method_names)
         if batch.HasField("segment_news"):
@@ -231,8 +234,8 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         if self._bytes >= DIRECT_BYTES:
             self._finished.append(self._batch())
 
-    def take(self, ongoing_elsewhere: int) -> SessionResponse | None:
-        """The next batch to send; None when there is nothing to say."""
+    def take(self, ongoing_elsewhere: int, service_time_us: int = 0) -> SessionResponse | None:
+        """The next batch to send, with the replica's load; None when there is nothing to say."""
         if self._finished:
             batch = self._finished.popleft()
         elif self._bytes or self._turns or self._credits or self.owes_batch or self._has_news:
@@ -240,6 +243,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         else:
             return None
         batch.ongoing_elsewhere = ongoing_elsewhere
+        batch.service_time_us = service_time_us
         if self.draining:
             batch.draining = True
         if self.models is not None:

@@ -44,9 +44,8 @@ class Call:
 
     __slots__ = (
         "_credit", "_item_timeout_s", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending",
-        "is_over", "items", "items_begun", "method", "model_id", "parent", "payload", "request_id", "retry_on_death",
-        "router",
-        "session", "timeout_s", "waits",
+        "is_over", "items", "items_begun", "method", "model_id", "parent", "payload", "request_id", "retries",
+        "retry_on_death", "router", "session", "timeout_s", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +78,8 @@ class Call:
         self.timeout_s = timeout_s
         self._item_timeout_s = timeout_s
         self.retry_on_death = retry_on_death
+        self.retries = 0
+        """Times that it was run again because a replica died with it."""
         self.items = items
         self.items_begun = False
         """Items were sent or have come: it cannot be sent again from the beginning."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mesh.router.ejection import CUTS, ERRORS, Standing, ejection_s
 from mesh.router.endpoints import Endpoint
 from mesh.router.session import Session
+from mesh.router.weights import Seen
 
 REPORT_LIFETIME_S = 1.0
 """A report of the replica's other calls counts in full when it comes and not at all after this long."""
@@ -17,14 +19,21 @@ MOST_EXPECTED_MODELS = 1000
 class Candidate:
     """A replica that may be picked. ``connect`` opens a session to it."""
 
-    __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_expected_models", "_has_refused", "_models",
-                 "endpoint", "picked", "session")  # fmt: skip
+    __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_cuts", "_ejected_until_s", "_ejections",
+                 "_expected_models", "_has_refused", "_models", "_service_time_us", "endpoint", "picked", "session",
+                 "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
         self.session: Session | None = None
         self.picked = 0
         """The number of the router's pick that last fell on it."""
+        self.weight = 1.0
+        """What a place in its queue costs, beside those of others: see mesh.router.weights."""
+        self._service_time_us = 0
+        self._cuts = 0  # sessions in a row that were cut without a good answer
+        self._ejections = 0  # since it last answered well
+        self._ejected_until_s = 0.0
         self._connect = connect
         self._blocked_until_s = 0.0
         self._back_off_s = FIRST_BACK_OFF_S
@@ -60,6 +69,33 @@ class Candidate:
         """It is not known to drain, and is not left alone for a while after it refused."""
         return now_s >= self._blocked_until_s and not (self.session is not None and self.session.end.draining)
 
+    def is_worth_waiting_for(self, now_s: float) -> bool:
+        """It may have no room at present, but neither drains nor fails."""
+        return now_s >= self._ejected_until_s and not (self.session is not None and self.session.end.draining)
+
+    @property
+    def own_calls(self) -> int:
+        """Calls of this router that it works on."""
+        return 0 if self.session is None else len(self.session.end.calls)
+
+    def seen(self, now_s: float) -> Seen:
+        """How fast it is."""
+        return Seen(self._service_time_us * 1e-6, 0.0 if self.session is None else self.session.silent_s(now_s))
+
+    def standing(self, now_s: float) -> Standing:
+        """How it did lately."""
+        errors = 0 if self.session is None else self.session.end.failed_in_a_row
+        return Standing(self._cuts, errors, now_s < self._ejected_until_s)
+
+    def eject(self, now_s: float) -> None:
+        """Leave it alone, longer each time. The next call to it is a probe: one more failure ejects it again."""
+        self._cuts = min(self._cuts, CUTS - 1)
+        if self.session is not None:
+            self.session.end.failed_in_a_row = min(self.session.end.failed_in_a_row, ERRORS - 1)
+        self._ejected_until_s = now_s + ejection_s(self._ejections)
+        self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
+        self._ejections += 1
+
     def open_session(self) -> Session:
         """The session to it, opened when there is none."""
         if self.session is None:
@@ -67,18 +103,34 @@ class Candidate:
         return self.session
 
     def refused(self, now_s: float) -> None:
-        """It rejected a call or its session was cut: it is left alone, longer with every batch that refuses."""
+        """It rejected a call: it is left alone, longer with every batch that refuses."""
         self._blocked_until_s = now_s + self._back_off_s
         if not self._has_refused:
             self._has_refused = True
             self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)
 
-    def answered(self) -> None:
-        """A batch came from it: when that refused nothing, what was refused before counts no longer."""
+    def cut(self, now_s: float) -> None:
+        """Its session was cut, or did not come about: it is left alone, longer each time."""
+        self._cuts += 1
+        self._has_refused = False
+        self.refused(now_s)
+
+    def answered(self) -> bool:
+        """A batch came from it: when that refused nothing, what was refused before counts no longer.
+
+        Whether it brought a result.
+        """
+        answers_well = False
         if self.session is not None:
-            self._models = self.session.end.models
+            end = self.session.end
+            self._models = end.models
+            self._service_time_us = end.service_time_us
+            answers_well = end.answers_well
+            if answers_well:
+                self._cuts = self._ejections = 0
         if self._has_refused:
             self._has_refused = False
         elif self._blocked_until_s:
             self._blocked_until_s = 0.0
             self._back_off_s = FIRST_BACK_OFF_S
+        return answers_well

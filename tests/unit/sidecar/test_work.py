@@ -25,6 +25,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.failed: list[BaseException] = []
         self.replies = 0
+        self.times_s: list[float] = []
         self.left_calls: list[int] = []
         self._has_left = asyncio.Event()
 
@@ -33,6 +34,9 @@ class Session:
 
     def reply(self, *_: object) -> None:
         self.replies += 1
+
+    def took(self, seconds: float, _: float) -> None:
+        self.times_s.append(seconds)
 
     def left(self, call_id: int) -> None:
         self.left_calls.append(call_id)
