@@ -1,14 +1,14 @@
 """How long the user's code of a replica lately took for a call. Pure.
 
-The mean is geometric: a call that takes a hundred times as long as usual moves it like five that take twice as long, so
-that now and then a long one is no news, and a replica all of whose calls have become longer is known within tens.
+The mean is geometric: a call that takes a hundred times as long as usual moves it like seven that take twice as long,
+so that now and then a long one is no news, and a replica all of whose calls have become longer is known within tens.
 """
 
 from __future__ import annotations
 
 from math import exp, log
 
-CALLS = 16
+CALLS = 32
 """The latest of so many calls, roughly, are what the mean is about."""
 FIRST_CALLS = 6
 """Nothing is said before so many have ended: the first ones fill caches, and tell little."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mesh.router.ejection import CUTS, ERRORS, Standing, ejection_s
+from mesh.router.ejection import Standing, ejection_s
 from mesh.router.endpoints import Endpoint
 from mesh.router.session import Session
 from mesh.router.weights import Seen
@@ -20,8 +20,8 @@ class Candidate:
     """A replica that may be picked. ``connect`` opens a session to it."""
 
     __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_cuts", "_ejected_until_s", "_ejections",
-                 "_expected_models", "_has_refused", "_models", "_service_time_us", "endpoint", "picked", "session",
-                 "weight")  # fmt: skip
+                 "_expected_models", "_failed", "_has_refused", "_models", "_service_time_us", "endpoint", "picked",
+                 "session", "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
@@ -34,6 +34,7 @@ class Candidate:
         self._cuts = 0  # sessions in a row that were cut without a good answer
         self._ejections = 0  # since it last answered well
         self._ejected_until_s = 0.0
+        self._failed = 0  # calls in a row that had raised when it last said something
         self._connect = connect
         self._blocked_until_s = 0.0
         self._back_off_s = FIRST_BACK_OFF_S
@@ -66,8 +67,14 @@ class Candidate:
         self._expected_models[model_id] = now_s + REPORT_LIFETIME_S
 
     def may_be_asked(self, now_s: float) -> bool:
-        """It is not known to drain, and is not left alone for a while after it refused."""
-        return now_s >= self._blocked_until_s and not (self.session is not None and self.session.end.draining)
+        """It is not known to drain, and is not left alone for a while after it refused.
+
+        When it comes back from an ejection, it gets one call at a time until one is answered well.
+        """
+        session = self.session
+        if now_s < self._blocked_until_s:
+            return False
+        return session is None or not (session.end.draining or (self._ejections and session.end.calls))
 
     def is_worth_waiting_for(self, now_s: float) -> bool:
         """It may have no room at present, but neither drains nor fails."""
@@ -85,13 +92,10 @@ class Candidate:
     def standing(self, now_s: float) -> Standing:
         """How it did lately."""
         errors = 0 if self.session is None else self.session.end.failed_in_a_row
-        return Standing(self._cuts, errors, now_s < self._ejected_until_s)
+        return Standing(self._cuts, errors, self._ejections > 0)
 
     def eject(self, now_s: float) -> None:
-        """Leave it alone, longer each time. The next call to it is a probe: one more failure ejects it again."""
-        self._cuts = min(self._cuts, CUTS - 1)
-        if self.session is not None:
-            self.session.end.failed_in_a_row = min(self.session.end.failed_in_a_row, ERRORS - 1)
+        """Leave it alone, longer each time; then a single call shows whether it is well again."""
         self._ejected_until_s = now_s + ejection_s(self._ejections)
         self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
         self._ejections += 1
@@ -112,8 +116,11 @@ class Candidate:
     def cut(self, now_s: float) -> None:
         """Its session was cut, or did not come about: it is left alone, longer each time."""
         self._cuts += 1
+        self._failed = 0
         self._has_refused = False
         self.refused(now_s)
+        if self._ejections:
+            self.eject(now_s)
 
     def answered(self) -> bool:
         """A batch came from it: when that refused nothing, what was refused before counts no longer.
@@ -121,16 +128,20 @@ class Candidate:
         Whether it brought a result.
         """
         answers_well = False
-        if self.session is not None:
-            end = self.session.end
+        session = self.session
+        if session is not None:
+            end = session.end
             self._models = end.models
             self._service_time_us = end.service_time_us
             answers_well = end.answers_well
             if answers_well:
                 self._cuts = self._ejections = 0
+            elif end.failed_in_a_row > self._failed and self._ejections and session.reported_s >= self._ejected_until_s:
+                self.eject(session.reported_s)
+            self._failed = end.failed_in_a_row
         if self._has_refused:
             self._has_refused = False
         elif self._blocked_until_s:
-            self._blocked_until_s = 0.0
+            self._blocked_until_s = self._ejected_until_s
             self._back_off_s = FIRST_BACK_OFF_S
         return answers_well

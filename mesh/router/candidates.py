@@ -71,8 +71,6 @@ class Candidates:
 
     def weigh(self, now_s: float) -> None:
         """Compare how fast they are, and leave alone for a while what fails while others do not."""
-        if len(self._list) < 2:
-            return
         seen = [candidate.seen(now_s) for candidate in self._list]
         usual_s = self._usual_s = usual_service_time_s(seen)
         for candidate, one in zip(self._list, seen, strict=True):

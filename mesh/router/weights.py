@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-ALIKE = 2.0
+ALIKE = 3.0
 """Service times that differ by no more than this factor are taken as the same."""
-SILENT = 4.0
+SILENT = 5.0
 """Silence of this many usual service times is a sign: single calls may well take twice as long as others."""
 SHORTEST_S = 0.001
 """Service times below this are taken as this: what differs then is the machine."""

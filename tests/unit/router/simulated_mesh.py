@@ -37,6 +37,8 @@ from sidecar.service_time import ServiceTime
 
 HOP_S = 0.0001
 """From one process to another."""
+SETTLED_S = 1.0
+"""After a load everything that was under way has ended."""
 _MODULES: tuple[ModuleType, ...] = (router, call, session)
 
 
@@ -272,8 +274,7 @@ class Simulation:
         each = rate / len(self.callers)
         for caller in self.callers:
             self.arrive(caller, each, self.world.now_s + seconds)
-        self.world.run(seconds)
-        self.world.run(5.0)
+        self.world.run(seconds + SETTLED_S)
         return [one for caller, n in zip(self.callers, before, strict=True) for one in caller.ended[n:]]
 
     def arrive(self, caller: Caller, rate: float, until_s: float) -> None:
