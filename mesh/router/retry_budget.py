@@ -7,30 +7,30 @@ than a small part of the load. Calls that were rejected need no budget: they wer
 
 from __future__ import annotations
 
-CAPACITY = 10.0
-"""So many retries at once, beyond the first of each call."""
-PER_ANSWER = 0.1
-"""What a batch of answers brings in: ten allow one retry."""
+RETRIES = 10
+"""So many at once, beyond the first of each call."""
+ANSWERS_PER_RETRY = 10
+"""So many batches of answers pay for one more."""
 
 
 class RetryBudget:
-    """A bucket of tokens, full at first: an answer puts a tenth in, a retry takes one out."""
+    """A bucket, full at first: a batch of answers puts something in, a retry takes ten times as much out."""
 
-    __slots__ = ("_tokens",)
+    __slots__ = ("_answers",)
 
     def __init__(self) -> None:
-        self._tokens = CAPACITY
+        self._answers = RETRIES * ANSWERS_PER_RETRY
 
     def answered(self) -> None:
         """A batch of answers came."""
-        if self._tokens < CAPACITY:
-            self._tokens = min(CAPACITY, self._tokens + PER_ANSWER)
+        if self._answers < RETRIES * ANSWERS_PER_RETRY:
+            self._answers += 1
 
     def allows(self, retries: int) -> bool:
         """Whether a call that was run again ``retries`` times may be run once more; if so, it counts."""
         if retries == 0:
             return True
-        if self._tokens < 1.0:
+        if self._answers < ANSWERS_PER_RETRY:
             return False
-        self._tokens -= 1.0
+        self._answers -= ANSWERS_PER_RETRY
         return True

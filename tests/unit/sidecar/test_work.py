@@ -110,3 +110,25 @@ async def test_call_that_is_cancelled_before_its_first_step_frees_its_slot() -> 
     work.cancelled()
     await session.wait_left()
     assert session.left_calls == [1]
+
+
+async def test_time_of_a_call_is_told_once_when_it_was_answered_and_not_when_it_raised() -> None:
+    async def answers() -> str:
+        return "answer"
+
+    async def raises() -> None:
+        raise LookupError
+
+    for function, times in ((answers, 1), (raises, 0)):
+        session = Session()
+        await _begun(session, function)
+        await session.wait_left()
+        assert len(session.times_s) == times
+
+
+async def test_time_of_a_call_that_came_to_its_deadline_is_told() -> None:
+    session = Session()
+    work = await _begun(session, _waits)
+    work.expire()
+    await session.wait_left()
+    assert len(session.times_s) == 1
