@@ -15,6 +15,8 @@ FIRST_CALLS = 6
 LIFETIME_S = 1.0
 """When the last call ended so long ago, one that was shorter is believed by itself: there was a recovery."""
 SHORTEST_S = 1e-6
+LONGEST_US = 2**32 - 1
+"""What the field of the report can hold: more than an hour."""
 
 
 class ServiceTime:
@@ -40,4 +42,4 @@ class ServiceTime:
     @property
     def recent_us(self) -> int:
         """In microseconds, at least 1; 0 while it is not known."""
-        return int(exp(self._log) * 1e6) or 1 if self._calls >= FIRST_CALLS else 0
+        return min(int(exp(self._log) * 1e6) or 1, LONGEST_US) if self._calls >= FIRST_CALLS else 0

@@ -26,7 +26,7 @@ class Session:
     calls are told.
     """
 
-    __slots__ = ("_busy_since_s", "_carrier", "_idle_since_s", "_on_batch", "_on_cut", "end", "next_deadline",
+    __slots__ = ("_carrier", "_idle_since_s", "_on_batch", "_on_cut", "end", "next_deadline",
                  "replica_id", "reported_s")  # fmt: skip
 
     def __init__(
@@ -39,7 +39,6 @@ class Session:
         self.replica_id = replica_id
         self.end = CallerEnd()
         self.reported_s = 0.0
-        self._busy_since_s = 0.0  # there has been a call ever since
         self.next_deadline = float("inf")
         """No call of this session has an earlier deadline."""
         self._on_batch = on_batch
@@ -55,9 +54,7 @@ class Session:
         deadline = call.deadline
         if deadline < self.next_deadline:
             self.next_deadline = deadline
-        now_s = monotonic()
-        if not self.end.calls:
-            self._busy_since_s = now_s
+        call.sent_s = now_s = monotonic()
         timeout_ms = to_wire_ms(deadline, now_s)
         call_id = self.end.open(
             call,
@@ -74,8 +71,11 @@ class Session:
         call.opened(self, call_id)
 
     def silent_s(self, now_s: float) -> float:
-        """Seconds for which nothing came while there were calls all the time."""
-        return now_s - max(self.reported_s, self._busy_since_s) if self.end.calls else 0.0
+        """Seconds for which nothing came although there was a call of which neither a result nor an item has come."""
+        for call in self.end.calls.values():  # the oldest first
+            if isinstance(call, Call) and not call.is_streaming:
+                return now_s - max(self.reported_s, call.sent_s)
+        return 0.0
 
     def say_waits(self, waits: bool) -> None:
         """Calls wait for room, or no longer; the replica is told."""

@@ -13,6 +13,8 @@ ALIKE = 3.0
 """Service times that differ by no more than this factor are taken as the same."""
 SILENT = 5.0
 """Silence of this many usual service times is a sign: single calls may well take twice as long as others."""
+MOST_BY_SILENCE = 20.0
+"""Silence alone makes nobody slower than this: it may be one call that takes long where others take no time."""
 SHORTEST_S = 0.001
 """Service times below this are taken as this: what differs then is the machine."""
 
@@ -42,5 +44,5 @@ def weight(seen: Seen, usual_s: float) -> float:
     service_time_s = max(seen.service_time_s, SHORTEST_S) if seen.service_time_s else usual_s
     ratio = service_time_s / usual_s
     if seen.silent_s > SILENT * usual_s:
-        ratio = max(ratio, seen.silent_s / usual_s)
+        ratio = max(ratio, min(seen.silent_s / usual_s, MOST_BY_SILENCE))
     return 1.0 if 1 / ALIKE <= ratio <= ALIKE else ratio

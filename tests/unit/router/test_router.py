@@ -780,6 +780,33 @@ async def test_spent_budget_does_not_keep_a_call_from_its_first_retry() -> None:
     assert sum(replica.bodies.count(b"other") for replica in replicas) == 2
 
 
+async def test_silence_is_that_of_calls_of_which_nothing_has_come(clock: FakeClock) -> None:
+    (replica,) = _replicas(1)
+    asking = Asking(replica)
+
+    def silent_s() -> float:
+        session = asking.router._candidates["Model#a"].session
+        assert session is not None
+        return session.silent_s(clock.now_s())
+
+    asking.ask(b"stream")
+    await settle()
+    clock.advance(1)
+    assert silent_s() == 1
+    replica.send_item(b"stream", b"item")
+    await settle()
+    clock.advance(10)
+    assert silent_s() == 0, "a stream that has begun may be idle"
+    asking.ask(b"call")
+    await settle()
+    clock.advance(2)
+    assert silent_s() == 2
+    replica.answer(b"call")
+    await settle()
+    clock.advance(10)
+    assert silent_s() == 0
+
+
 async def test_replica_whose_calls_raise_while_others_do_not_gets_none_for_a_while(clock: FakeClock) -> None:
     well, broken = _replicas(2)
     asking = Asking(well, broken)

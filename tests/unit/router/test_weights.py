@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.router.weights import ALIKE, SHORTEST_S, SILENT, Seen, usual_service_time_s, weight
+from mesh.router.weights import ALIKE, MOST_BY_SILENCE, SHORTEST_S, SILENT, Seen, usual_service_time_s, weight
 
 
 def _weights(*seen: Seen) -> list[float]:
@@ -24,8 +24,9 @@ FAST = Seen(0.005, 0.0)
         pytest.param([FAST, FAST, FAST, Seen(0.2, 0)], [1, 1, 1, 40], id="one is slow"),
         pytest.param([FAST, Seen(0.2, 0), Seen(0.2, 0), Seen(0.2, 0)], [1, 40, 40, 40], id="one is not slow"),
         pytest.param([FAST, Seen(0, 0)], [1, 1], id="one that has not said yet is taken for usual"),
-        pytest.param([FAST, Seen(0, 0.2)], [1, 40], id="it has not said yet, and is silent for long"),
-        pytest.param([FAST, Seen(0.005, 0.2)], [1, 40], id="one has become silent"),
+        pytest.param([FAST, Seen(0, 0.08)], [1, 16], id="it has not said yet, and is silent for long"),
+        pytest.param([FAST, Seen(0.005, 0.08)], [1, 16], id="one has become silent"),
+        pytest.param([FAST, Seen(0.005, 60)], [1, MOST_BY_SILENCE], id="silent for very long: perhaps one long call"),
         pytest.param([FAST, Seen(0.005, 0.005 * SILENT)], [1, 1], id="a silence such as any long call makes"),
         pytest.param([FAST, Seen(0.2, 0.05)], [1, 40], id="a slow one is not less slow because it was silent for less"),
         pytest.param([Seen(1e-6, 0), Seen(SHORTEST_S * ALIKE, 0)], [1, 1], id="what is very short is the machine's"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.service_time import FIRST_CALLS, LIFETIME_S, ServiceTime
+from sidecar.service_time import FIRST_CALLS, LIFETIME_S, LONGEST_US, ServiceTime
 
 
 def _after(*times_s: float, apart_s: float = 0.005) -> ServiceTime:
@@ -47,3 +47,7 @@ def test_first_call_that_loads_something_is_outweighed_by_those_after_it() -> No
 @pytest.mark.parametrize("took_s", [0.0, 1e-9])
 def test_no_time_at_all_is_a_microsecond(took_s: float) -> None:
     assert _after(*[took_s] * 10).recent_us == 1
+
+
+def test_calls_of_many_hours_still_fit_into_the_report() -> None:
+    assert _after(*[1e6] * 10).recent_us == LONGEST_US
