@@ -22,9 +22,11 @@ LONGEST_US = 2**32 - 1
 class ServiceTime:
     """A running mean over the calls that ended well; each is told to :meth:`note`."""
 
-    __slots__ = ("_calls", "_log", "_noted_s")
+    __slots__ = ("_calls", "_log", "_noted_s", "recent_us")
 
     def __init__(self) -> None:
+        self.recent_us = 0
+        """The mean in microseconds, at least 1; 0 while it is not known."""
         self._calls = 0
         self._log = 0.0
         self._noted_s = 0.0
@@ -38,8 +40,5 @@ class ServiceTime:
             weight = max(weight, min(1.0, (now_s - self._noted_s) / LIFETIME_S))
         self._log += weight * difference
         self._noted_s = now_s
-
-    @property
-    def recent_us(self) -> int:
-        """In microseconds, at least 1; 0 while it is not known."""
-        return min(int(exp(self._log) * 1e6) or 1, LONGEST_US) if self._calls >= FIRST_CALLS else 0
+        if self._calls >= FIRST_CALLS:
+            self.recent_us = min(int(exp(self._log) * 1e6) or 1, LONGEST_US)

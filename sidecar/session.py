@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sidecar.replica import Replica
 
 
+CROWD = 8
+"""Of calls that run beside more than so many others one in so many is timed: that is enough, and costs less."""
+
+
 class ReplicaSession:
     """All calls of one process to this replica, while its carrier lasts; the carrier's passenger.
 
@@ -60,7 +64,9 @@ class ReplicaSession:
 
     def take(self) -> bytes | None:
         replica = self._replica
-        elsewhere = replica.admission.ongoing - len(self.work) + replica.admission.promises.kept_from(self)
+        elsewhere = replica.admission.ongoing - len(self.work)
+        if replica.admission.promises.total:
+            elsewhere += replica.admission.promises.kept_from(self)
         batch = self.end.take(elsewhere, replica.service_time.recent_us)
         return None if batch is None else batch.SerializeToString()
 
@@ -103,7 +109,8 @@ class ReplicaSession:
             replica.admission.leave()
             self.end.error(call_id, encode_error(self._refusal(method, request)))
             return None
-        work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow)
+        is_timed = replica.admission.ongoing <= CROWD or call_id % CROWD == 0
+        work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow, is_timed)
         self.work[call_id] = work
         replica.watch_deadline(deadline)
         work.start()

@@ -54,8 +54,8 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
-                 "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
+    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload", "_reason",
+                 "_request", "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Work:
         payload: Payload,
         context: RequestContext,
         items_follow: bool,
+        is_timed: bool = True,
     ) -> None:
         self.method = method
         self.context = context
@@ -80,7 +81,9 @@ class Work:
         self._yielding: ItemsOfLoop | ItemsOfTurn | None = None
         self._writable: asyncio.Event | None = None
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
-        self._begun_s = 0.0  # the user's code was begun; 0 when that does not count, or was told
+        # What is gathered into a batch waits for others, and a WebSocket for its client: their time says nothing.
+        self._is_timed = is_timed and not method.is_gathered and payload.encoding != WEBSOCKET
+        self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
         self._is_cancelled = False
         self._is_over = False
         self._reason: errors.MeshError | None = None
@@ -96,7 +99,8 @@ class Work:
 
     async def _run_on_loop(self) -> None:
         self._claim.acquire()
-        self._begin()
+        if self._is_timed:
+            self._begun_s = monotonic()
         current.set(self.context)
         try:
             if self._payload.encoding == WEBSOCKET:
@@ -117,7 +121,8 @@ class Work:
         """On a turn's thread. What belongs to the loop goes there in one batch with what other jobs have to say."""
         if not self._claim.acquire(blocking=False):
             return
-        self._begin()
+        if self._is_timed:
+            self._begun_s = monotonic()
         current.set(self.context)
         turn.set(self.session.turns)
         to_loop = self.session.crossing.put
@@ -157,22 +162,17 @@ class Work:
 
     # --- both
 
-    def _begin(self) -> None:
-        """From here on it is the user's time. What is gathered into a batch waits for others: that says nothing."""
-        if not self.method.is_gathered and self._payload.encoding != WEBSOCKET:
-            self._begun_s = monotonic()
-
     def _took(self) -> None:
         """There is an answer, or its first item; what came late counts, what failed early does not."""
-        if self._begun_s:
-            now_s = monotonic()
-            self.session.took(now_s - self._begun_s, now_s)
-            self._begun_s = 0.0
+        now_s = monotonic()
+        self.session.took(now_s - self._begun_s, now_s)
+        self._begun_s = 0.0
 
     def sends_item(self) -> None:
         """An item is there: if it is the first one, from now on the caller watches the time between items."""
         self.context.deadline = NEVER
-        self._took()
+        if self._begun_s:
+            self._took()
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
@@ -253,7 +253,8 @@ class Work:
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
-            self._took()
+            if self._begun_s:
+                self._took()
             self.session.reply(self.call_id, payload)
             self._over()
 
@@ -278,7 +279,8 @@ class Work:
     def expire(self) -> None:
         """The deadline has passed."""
         self._reason = errors.DeadlineExceeded("the deadline passed while the replica worked on it")
-        self._took()
+        if self._begun_s:
+            self._took()
         self.cancelled()
 
     # What the session's end tells: see mesh.frames.Opened.

@@ -82,9 +82,7 @@ class Candidates:
 
     # --- the pick
 
-    def pick(
-        self, now_s: float, created_s: float, *, model_id: str = "", chain: Collection[str] = ()
-    ) -> Candidate | None:
+    def pick(self, now_s: float, created_s: float, model_id: str = "", chain: Collection[str] = ()) -> Candidate | None:
         """Who gets a call that was made at ``created_s``; None when it has to wait.
 
         A replica of its ``chain`` works on an earlier part of the same request and lets it in beyond its limit.

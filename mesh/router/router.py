@@ -149,7 +149,7 @@ class Router:
         return errors.MethodNotFound(f"{self.name} has no method {method!r}, it has {', '.join(self.methods)}{hint}")
 
     def _pick(self, call: Call) -> Candidate | None:
-        return self._candidates.pick(monotonic(), call.created_s, model_id=call.model_id, chain=_chain(call))
+        return self._candidates.pick(monotonic(), call.created_s, call.model_id, _chain(call))
 
     def _drain_queue(self) -> None:
         """Send what waits, first come first served, as long as there is room."""

@@ -36,7 +36,9 @@ def _case(limit: int, callers: int, slow: Path, round_s: float) -> Iterator[Figu
     three = paced.options(name="Three", num_replicas=3).bind(SERVICE_S, slow.with_name("never"))
     four = paced.options(name="Four", num_replicas=4).bind(SERVICE_S, slow)
     # A replica takes one load at a time, so that each call of `load` has a process of its own.
-    caller = mesh.run(Calling.options(num_replicas=callers, max_ongoing_requests=1).bind(three, four))
+    caller = mesh.run(
+        Calling.options(num_replicas=callers, max_ongoing_requests=1).bind(three, four), route_prefix=None
+    )
     rate = 0.6 * 3 * limit / SERVICE_S
 
     def load(side: int, seconds: float) -> tuple[float, float]:
