@@ -14,6 +14,8 @@ FIRST_CALLS = 6
 """Nothing is said before so many have ended: the first ones fill caches, and tell little."""
 LIFETIME_S = 1.0
 """When the last call ended so long ago, one that was shorter is believed by itself: there was a recovery."""
+PAUSE_S = 0.001
+"""More often than this no call is timed: thousands a second tell no more than hundreds, and cost more."""
 SHORTEST_S = 1e-6
 LONGEST_US = 2**32 - 1
 """What the field of the report can hold: more than an hour."""
@@ -22,11 +24,13 @@ LONGEST_US = 2**32 - 1
 class ServiceTime:
     """A running mean over the calls that ended well; each is told to :meth:`note`."""
 
-    __slots__ = ("_calls", "_log", "_noted_s", "recent_us")
+    __slots__ = ("_calls", "_log", "_noted_s", "next_s", "recent_us")
 
     def __init__(self) -> None:
         self.recent_us = 0
         """The mean in microseconds, at least 1; 0 while it is not known."""
+        self.next_s = 0.0
+        """A call that begins before this moment need not be timed."""
         self._calls = 0
         self._log = 0.0
         self._noted_s = 0.0
@@ -40,5 +44,6 @@ class ServiceTime:
             weight = max(weight, min(1.0, (now_s - self._noted_s) / LIFETIME_S))
         self._log += weight * difference
         self._noted_s = now_s
+        self.next_s = now_s + PAUSE_S
         if self._calls >= FIRST_CALLS:
             self.recent_us = min(int(exp(self._log) * 1e6) or 1, LONGEST_US)

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from sidecar.replica import Replica
 
 
-CROWD = 8
-"""Of calls that run beside more than so many others one in so many is timed: that is enough, and costs less."""
-
-
 class ReplicaSession:
     """All calls of one process to this replica, while its carrier lasts; the carrier's passenger.
 
@@ -109,7 +105,7 @@ class ReplicaSession:
             replica.admission.leave()
             self.end.error(call_id, encode_error(self._refusal(method, request)))
             return None
-        is_timed = replica.admission.ongoing <= CROWD or call_id % CROWD == 0
+        is_timed = now_s >= replica.service_time.next_s
         work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow, is_timed)
         self.work[call_id] = work
         replica.watch_deadline(deadline)

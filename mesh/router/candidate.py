@@ -99,12 +99,22 @@ class Candidate:
         self._ejected_until_s = now_s + ejection_s(self._ejections)
         self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
         self._ejections += 1
+        self._failed = 0 if self.session is None else self.session.end.failed_in_a_row
 
     def open_session(self) -> Session:
         """The session to it, opened when there is none."""
         if self.session is None:
             self.session = self._connect(self)
         return self.session
+
+    def _judge(self, session: Session) -> None:
+        """A batch came from one that has failed."""
+        end = session.end
+        if end.answers_well:
+            self._cuts = self._ejections = 0
+        elif end.failed_in_a_row > self._failed and self._ejections and session.reported_s >= self._ejected_until_s:
+            self.eject(session.reported_s)
+        self._failed = end.failed_in_a_row
 
     def refused(self, now_s: float) -> None:
         """It rejected a call: it is left alone, longer with every batch that refuses."""
@@ -134,11 +144,8 @@ class Candidate:
             self._models = end.models
             self._service_time_us = end.service_time_us
             answers_well = end.answers_well
-            if answers_well:
-                self._cuts = self._ejections = 0
-            elif end.failed_in_a_row > self._failed and self._ejections and session.reported_s >= self._ejected_until_s:
-                self.eject(session.reported_s)
-            self._failed = end.failed_in_a_row
+            if self._cuts or self._ejections:
+                self._judge(session)
         if self._has_refused:
             self._has_refused = False
         elif self._blocked_until_s:
