@@ -164,6 +164,10 @@ def test_deployment_features(deployment_features: Path, script: str, printed: st
     assert _run_script(deployment_features / script) == printed
 
 
+def test_routing(tmp_path: Path) -> None:
+    assert _run_script(_write_files("docs/routing.md", tmp_path) / "overload.py") == "done\n2 of 5 were refused\n"
+
+
 def test_testing_is_a_page_of_tests_that_pass(tmp_path: Path) -> None:
     folder = _write_files("docs/testing.md", tmp_path)
     ended = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=folder)
