@@ -39,6 +39,7 @@ class ReplicaSession:
         self.end = ReplicaEnd(self)
         self.work: dict[int, Work] = {}
         """Calls that hold a slot, those that their caller has given up included."""
+        self._has_waited = False  # its caller, as the batch before said
         self._replica = replica
         self._surroundings = replica.surroundings
         self._wire = encode_call_context("", (replica.replica_id,), "")
@@ -60,16 +61,19 @@ class ReplicaSession:
 
     def take(self) -> bytes | None:
         replica = self._replica
-        elsewhere = replica.admission.ongoing - len(self.work)
+        batch = self.end.take(replica.admission.ongoing - len(self.work))
+        if batch is None:
+            return None
+        batch.service_time_us = replica.service_time.recent_us
         if replica.admission.promises.total:
-            elsewhere += replica.admission.promises.kept_from(self)
-        batch = self.end.take(elsewhere, replica.service_time.recent_us)
-        return None if batch is None else batch.SerializeToString()
+            batch.ongoing_elsewhere += replica.admission.promises.kept_from(self)
+        return batch.SerializeToString()
 
     def arrived(self, batch: bytes) -> None:
-        waited = self.end.caller_waits
-        self.end.receive(SessionRequest.FromString(batch))
-        if waited or self.end.caller_waits:
+        end = self.end
+        end.receive(SessionRequest.FromString(batch))
+        if end.caller_waits or self._has_waited:
+            self._has_waited = end.caller_waits
             self._replica.caller_waits(self)
         self.carrier.wake()
 

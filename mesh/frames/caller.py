@@ -36,9 +36,8 @@ class Answered(Protocol):
 class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
-    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "_said_waits", "answers_well",
-                 "draining", "failed_in_a_row", "models", "ongoing_elsewhere", "service_time_us",
-                 "waits")  # fmt: skip
+    __slots__ = ("_cancels", "_has_wait_news", "_last_id", "_methods", "_new_methods", "_opens", "_waits",
+                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere", "service_time_us")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(first_credit=0)
@@ -50,9 +49,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         """Calls that ended with an error since one ended, or yielded, otherwise."""
         self.answers_well = False
         """The last batch brought a result or an item."""
-        self.waits = False
-        """Calls wait here for room in the replica; it is told so with the next batch."""
-        self._said_waits = False
+        self._waits = False  # calls, for room in the replica
+        self._has_wait_news = False
         self.draining = False
         """The replica has said that it takes nothing more."""
         self.models: frozenset[str] = frozenset()
@@ -62,6 +60,13 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._new_methods: list[str] = []
         self._opens: list[OpenFrame] = []
         self._cancels: list[int] = []
+
+    def say_waits(self, waits: bool) -> bool:
+        """Calls wait for room, or no longer: the replica is told with the next batch. Whether that is news."""
+        is_news = waits != self._waits
+        if is_news:
+            self._waits, self._has_wait_news = waits, True
+        return is_news
 
     def open(
         self,
@@ -141,13 +146,12 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             batch = self._finished.popleft()
         elif self._opens or self._turns or self._credits or self._cancels or self._news is not None:
             batch = self._batch()
-        elif self.waits != self._said_waits:
+        elif self._has_wait_news:
             batch = SessionRequest()
         else:
             return None
-        self._said_waits = self.waits
-        if self.waits:
-            batch.waits = True
+        if self._waits or self._has_wait_news:
+            batch.waits, self._has_wait_news = self._waits, False
         return batch
 
     def _batch(self) -> SessionRequest:
@@ -194,12 +198,14 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             self.models = frozenset(batch.models.model_ids)
         if batch.HasField("segment_news"):
             self._receive_news(batch.segment_news)
-        self.answers_well = bool(batch.reply_ids or batch.item_ids)
-        if self.answers_well:
-            self.failed_in_a_row = 0
+        self.answers_well = False
         if batch.item_ids:
+            self.answers_well = True
+            self.failed_in_a_row = 0
             self._receive_items(batch)
         if batch.reply_ids:
+            self.answers_well = True
+            self.failed_in_a_row = 0
             self._receive_replies(batch)
         if batch.end_ids:
             for call_id in batch.end_ids:

@@ -234,8 +234,8 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         if self._bytes >= DIRECT_BYTES:
             self._finished.append(self._batch())
 
-    def take(self, ongoing_elsewhere: int, service_time_us: int = 0) -> SessionResponse | None:
-        """The next batch to send, with the replica's load; None when there is nothing to say."""
+    def take(self, ongoing_elsewhere: int) -> SessionResponse | None:
+        """The next batch to send; None when there is nothing to say."""
         if self._finished:
             batch = self._finished.popleft()
         elif self._bytes or self._turns or self._credits or self.owes_batch or self._has_news:
@@ -243,7 +243,6 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
         else:
             return None
         batch.ongoing_elsewhere = ongoing_elsewhere
-        batch.service_time_us = service_time_us
         if self.draining:
             batch.draining = True
         if self.models is not None:

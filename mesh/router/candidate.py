@@ -30,7 +30,7 @@ class Candidate:
         """The number of the router's pick that last fell on it."""
         self.weight = 1.0
         """What a place in its queue costs, beside those of others: see mesh.router.weights."""
-        self._service_time_us = 0
+        self._service_time_us = 0  # as it last said, perhaps over a session that is closed
         self._cuts = 0  # sessions in a row that were cut without a good answer
         self._ejections = 0  # since it last answered well
         self._ejected_until_s = 0.0
@@ -87,7 +87,11 @@ class Candidate:
 
     def seen(self, now_s: float) -> Seen:
         """How fast it is."""
-        return Seen(self._service_time_us * 1e-6, 0.0 if self.session is None else self.session.silent_s(now_s))
+        session = self.session
+        if session is None:
+            return Seen(self._service_time_us * 1e-6, 0.0)
+        self._service_time_us = session.end.service_time_us or self._service_time_us
+        return Seen(self._service_time_us * 1e-6, session.silent_s(now_s))
 
     def standing(self, now_s: float) -> Standing:
         """How it did lately."""
@@ -132,18 +136,11 @@ class Candidate:
         if self._ejections:
             self.eject(now_s)
 
-    def answered(self) -> bool:
-        """A batch came from it: when that refused nothing, what was refused before counts no longer.
-
-        Whether it brought a result.
-        """
-        answers_well = False
+    def answered(self) -> None:
+        """A batch came from it: when that refused nothing, what was refused before counts no longer."""
         session = self.session
         if session is not None:
-            end = session.end
-            self._models = end.models
-            self._service_time_us = end.service_time_us
-            answers_well = end.answers_well
+            self._models = session.end.models
             if self._cuts or self._ejections:
                 self._judge(session)
         if self._has_refused:
@@ -151,4 +148,3 @@ class Candidate:
         elif self._blocked_until_s:
             self._blocked_until_s = self._ejected_until_s
             self._back_off_s = FIRST_BACK_OFF_S
-        return answers_well

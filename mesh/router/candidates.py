@@ -33,7 +33,8 @@ class Candidates:
         self._slow: list[Candidate] = []
         self._brisk: list[Candidate] = []  # all others
         self._usual_s = 0.0
-        self._picks = 0
+        self.picks = 0
+        """How often one of them was picked."""
         self._last_probe = 0  # the number of the pick that was one
         self._now_s = 0.0
 
@@ -97,8 +98,8 @@ class Candidates:
         if candidate is None and chain:
             candidate = next((c for i in chain if (c := self._by_id.get(i)) and c.may_be_asked(now_s)), None)
         if candidate is not None:
-            self._picks += 1
-            candidate.picked = self._picks
+            self.picks += 1
+            candidate.picked = self.picks
             if model_id:
                 candidate.expect(model_id, now_s)
         return candidate
@@ -118,12 +119,12 @@ class Candidates:
 
     def _to_be_probed(self) -> Candidate | None:
         """A slow one that works on nothing from here, when it is time to see whether it still is slow."""
-        if self._picks - self._last_probe < PROBE_EVERY:
+        if self.picks - self._last_probe < PROBE_EVERY:
             return None
         idle = [candidate for candidate in self._slow if not candidate.own_calls and self._cost(candidate) is not None]
         if not idle:
             return None
-        self._last_probe = self._picks
+        self._last_probe = self.picks
         return min(idle, key=lambda candidate: candidate.picked)
 
     def _pick_among_unlike(self, created_s: float) -> Candidate | None:

@@ -170,8 +170,7 @@ class Router:
 
     def _connect(self, candidate: Candidate) -> Session:
         def on_batch() -> None:
-            if candidate.answered():
-                self._budget.answered()
+            candidate.answered()
             if self._queue:
                 self._drain_queue()
 
@@ -201,7 +200,7 @@ class Router:
         if self._is_closed:
             self._again(call)
         elif retry_on_death and not call.items_begun:
-            if self._budget.allows(call.retries):
+            if self._budget.allows(call.retries, self._candidates.picks):
                 call.retries += 1
                 self._again(call)
                 return

@@ -79,8 +79,7 @@ class Session:
 
     def say_waits(self, waits: bool) -> None:
         """Calls wait for room, or no longer; the replica is told."""
-        if self.end.waits != waits:
-            self.end.waits = waits
+        if self.end.say_waits(waits):
             self._carrier.wake()
 
     def cancel(self, call_id: int) -> None:

@@ -434,22 +434,23 @@ def test_batch_tells_the_load_of_the_replica(session: Session) -> None:
     call_id, _ = session.open()
     session.to_replica()
     session.replica.reply(call_id, 1, b"answer")
-    batch = session.replica.take(3, 5000)
+    batch = session.replica.take(3)
     assert batch is not None
+    batch.service_time_us = 5000
     session.caller.receive(batch)
     assert (session.caller.ongoing_elsewhere, session.caller.service_time_us) == (3, 5000)
 
 
 def test_waiting_is_told_when_it_begins_with_every_batch_and_when_it_ends(session: Session) -> None:
     assert session.to_replica() is None
-    session.caller.waits = True
+    session.caller.say_waits(True)
     assert session.to_replica() is not None
     assert session.replica.caller_waits
     assert session.to_replica() is None, "once is enough"
     session.open()
     session.to_replica()
     assert session.replica.caller_waits
-    session.caller.waits = False
+    session.caller.say_waits(False)
     assert session.to_replica() is not None
     assert not session.replica.caller_waits
 

@@ -149,7 +149,8 @@ class _AtReplica:
     def wake(self) -> None:
         admission = self._replica.admission
         elsewhere = admission.ongoing - self.working + admission.promises.kept_from(self)
-        while (batch := self.end.take(elsewhere, self._replica.service_time.recent_us)) is not None:
+        while (batch := self.end.take(elsewhere)) is not None:
+            batch.service_time_us = self._replica.service_time.recent_us
             self._carrier.bring(batch.SerializeToString())
 
     def opened(self, call_id: int, *_: Any) -> None:
