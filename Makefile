@@ -13,11 +13,12 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test features bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated graphviz proto clean help
+.PHONY: demo test docs features bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated programs proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
+	@echo 'make docs    build the documentation, with the API, into site/'
 	@echo 'make features  what mesh promises, row by row, with the tests that show it'
 	@echo 'make bench   what mesh costs, each figure beside its baseline; BENCH="--quick --only chain" for less (fifteen minutes)'
 	@echo 'make profile where the time of a call, an HTTP request and a chain goes: flame graphs in profiles/ (wants root)'
@@ -29,8 +30,13 @@ help:
 demo: .venv/.examples
 	@$(BIN)/python -m examples.digits.demo
 
-test: lint graphviz
+test: lint programs
 	$(BIN)/python -m pytest
+
+# The variable keeps the makers of the theme from telling of what is to follow it (docs/decisions/023-site.md).
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo 'the documentation is in site/index.html'
 
 features: .venv/.dev
 	@$(BIN)/python -m tests.features
@@ -136,19 +142,20 @@ $(BUF):
 	  echo 'npm could not install @bufbuild/buf:'; tail -n 5 $(TOOLS)/npm.log; \
 	fi
 
-graphviz:
+# Tests draw with dot and ask with curl.
+programs:
 	@mkdir -p $(TOOLS)
-	@if command -v dot >/dev/null; then \
+	@if command -v dot >/dev/null && command -v curl >/dev/null; then \
 	  :; \
 	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
-	  echo 'SKIPPED tests that draw pictures: install graphviz to run them'; \
+	  echo 'install graphviz and curl: tests that draw pictures are SKIPPED without the one, pages of docs/ FAIL without the other'; \
 	elif ! { apt-get $(APT_LIMITS) update && DEBIAN_FRONTEND=noninteractive apt-get $(APT_LIMITS) install --yes \
-	    --no-install-recommends graphviz; } >$(TOOLS)/apt.log 2>&1; then \
-	  echo 'SKIPPED tests that draw pictures: apt could not install graphviz:'; tail -n 5 $(TOOLS)/apt.log; \
+	    --no-install-recommends graphviz curl; } >$(TOOLS)/apt.log 2>&1; then \
+	  echo 'apt could not install graphviz and curl, which tests that draw and the pages of docs/ need:'; tail -n 5 $(TOOLS)/apt.log; \
 	fi
 APT_LIMITS := -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 -o Acquire::Retries=1
 
 clean:
 	rm -rf $(CLIENTS)/node/node_modules $(CLIENTS)/node/generated $(CLIENTS)/go/predictpb $(CLIENTS)/java/target
-	rm -rf .venv $(TOOLS) .benchmarks profiles build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(TOOLS) .benchmarks profiles site build dist mesh.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

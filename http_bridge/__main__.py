@@ -9,21 +9,16 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Generator
-
-import uvicorn
 
 from http_bridge.app import Bridge
-from http_bridge.joined_writes import HttpProtocol
+from http_bridge.server import make_server
+from http_bridge.shares import Shares
 from mesh.connect import attach
 from mesh.engine.child import Child
 from mesh.loops import new_loop
 
-DRAIN_S = 20
-"""Seconds that requests which have begun may take after SIGTERM."""
-
-KEEP_ALIVE_S = 65
-"""Longer than the usual 60 s of clients and proxies, so that they close idle connections and never race with us."""
+SHARES = "bridges.shares"
+"""The file in the run directory by which several bridges share out new connections."""
 
 YOUNG_OBJECTS = 20_000
 """How many objects are made before the collector looks at them: a request leaves no rings, and is over by then."""
@@ -39,8 +34,9 @@ def main(child: Child) -> int:
 async def _serve(child: Child) -> int:
     connection = await attach(child.run_directory, child.token)
     try:
-        bridge = Bridge(connection.router, debug_errors=_debug_errors(child.argument))
-        server = make_server(bridge)
+        argument = json.loads(child.argument)
+        bridge = Bridge(connection.router, debug_errors=argument["debug_errors"])
+        server = make_server(bridge, _shares(child.run_directory, argument["number"], argument["bridges"]))
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
@@ -59,41 +55,8 @@ async def _serve(child: Child) -> int:
         await connection.close()
 
 
-def make_server(bridge: Bridge) -> Server:
-    """The HTTP server for ``bridge``, with what an open port needs and nothing that logs each request."""
-    config = uvicorn.Config(
-        bridge,
-        http=HttpProtocol,
-        ws="websockets-sansio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-    log = logging.getLogger("uvicorn.error")
-    log.setLevel(logging.ERROR)
-    # uvicorn takes a handshake that was answered with an HTTP response for one that was forgotten.
-    log.addFilter(lambda record: "without completing handshake" not in record.getMessage())
-    return Server(config)
-
-
-class Server(uvicorn.Server):
-    """uvicorn, told by :meth:`stop` to end: its own signal handlers would end the process by the signal."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave the process's signals alone."""
-        yield
-
-    def stop(self) -> None:
-        """Take nothing new, end what was begun, and let ``serve`` return."""
-        self.should_exit = True
-
-
-def _debug_errors(argument: bytes) -> bool:
-    return bool(json.loads(argument).get("debug_errors", True)) if argument else True
+def _shares(run_directory: str, number: int, bridges: int) -> Shares | None:
+    return Shares(f"{run_directory}/{SHARES}", number, bridges) if bridges > 1 else None
 
 
 if __name__ == "__main__":

@@ -26,10 +26,13 @@ AHEAD_BYTES: Final = 256 * 1024
 _MESSAGE_OVERHEAD: Final = 1024
 _LONGEST_REASON: Final = 123  # bytes, by RFC 6455
 
+MESSAGE_LIMIT: Final = "mesh.websocket.limit"
+"""A message to the server that offers this extension of ASGI: from now on the client's messages have ``max_bytes``."""
+
 FAILED: Final = 1011
 """Close code: the user's code failed."""
 RESTARTS: Final = 1012
-"""Close code: the replica has ended, and connecting again finds another."""
+"""Close code: the replica or the bridge has ended, and connecting again finds another."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ async def relay_websocket(
     timeout_s = head.timeout_s(config.request_timeout_s)
     context = RequestContext(head.request_id, traceparent=head.traceparent,
                              wire=encode_call_context(head.traceparent, (), ""))  # fmt: skip
+    if MESSAGE_LIMIT in (scope.get("extensions") or ()):
+        await send({"type": MESSAGE_LIMIT, "max_bytes": config.max_body_bytes})
     asked = {**scope, "method": "GET"}
     request = encode_request(asked, prefix, b"", body_follows=True, max_body_bytes=config.max_body_bytes)
     speaker = _Speaker(receive)

@@ -72,6 +72,7 @@ class ApplicationStatus:
 @dataclass(frozen=True, slots=True)
 class MeshStatus:
     """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it.
+    That many ``bridges`` answer there.
 
     ``grpc_address`` is where the door listens, as "host:port"; empty without one. A detached mesh has a ``name``;
     its ``owner_pid`` is of the process that started it, which may have ended.
@@ -84,6 +85,7 @@ class MeshStatus:
     applications: tuple[ApplicationStatus, ...]
     grpc_address: str = ""
     name: str = ""
+    bridges: int = 0
 
     @classmethod
     def of(cls, mesh: LivingMesh, status: pb.Status) -> MeshStatus:
@@ -95,6 +97,7 @@ class MeshStatus:
             engine_pid=mesh.engine_pid,
             run_directory=mesh.run_directory,
             name=mesh.name,
+            bridges=mesh.bridges,
             applications=tuple(ApplicationStatus.from_proto(application) for application in status.applications),
         )
 

@@ -193,6 +193,7 @@ class Deployment(Generic[D]):
         return f"{living.url}{self.route_prefix}" if living.url and self.route_prefix else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raises RuntimeError, which says what to do instead: a deployment is served, not called."""
         raise RuntimeError(
             f"{self.name} is a deployment and is not called directly: mesh.run({self.name}.bind(...)) gives a handle, "
             f"and handle.remote(...) calls it; without replicas, {self.name}.target(...) calls the plain code"

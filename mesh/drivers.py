@@ -37,6 +37,9 @@ class DriverDeployment(Deployment[D]):
         """A driver of the graph whose output is ``dag``, or of several: ``{"/a": output, "/b": another}``.
 
         ``http_adapter`` makes the input out of a request, for all routes: see :mod:`mesh.graph_input`.
+
+        Raises :class:`mesh.errors.ConfigError` for what is no node, no route or no adapter, and for an adapter whose
+        package is not installed.
         """
         outputs = _by_route(self.name, dag)
         adapter = {} if http_adapter is None else {"http_adapter": http_adapter}

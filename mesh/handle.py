@@ -201,7 +201,11 @@ class DeploymentHandle(Generic[T_co]):
         future: ResultFuture[Any] = ResultFuture(loop=loop)
         future.bind(connection, loop)
         future.call = self._call(future)
-        self._start(connection, future.call, args, kwargs)
+        try:
+            self._start(connection, future.call, args, kwargs)
+        except BaseException:
+            future.add_done_callback(ResultFuture.exception)  # it is raised here: asyncio need not tell of it later
+            raise
         return future
 
     @overload

@@ -236,6 +236,8 @@ def _listens_at(mesh: LivingMesh, options: HTTPOptions | GRPCOptions) -> bool:
     host, port = (mesh.host, mesh.port) if isinstance(options, HTTPOptions) else (mesh.grpc_host, mesh.grpc_port)
     if options.port is None:
         return port == 0
+    if isinstance(options, HTTPOptions) and options.bridges not in (1, mesh.bridges):  # 1 is what nobody has asked for
+        return False
     return port != 0 and host == options.host and options.port in (port, 0)
 
 
@@ -275,6 +277,7 @@ def _started(
         EngineOptions(
             host=http_options.host,
             port=http_options.port,
+            bridges=http_options.bridges,
             grpc_host=grpc_options.host,
             grpc_port=grpc_options.port,
             detached=detached,
@@ -306,6 +309,7 @@ def _card_of(engine: EngineProcess, http_options: HTTPOptions, grpc_options: GRP
         grpc_port=engine.grpc_port,
         name=name,
         state_directory=str(state_directory(name)) if name else "",
+        bridges=http_options.bridges,
     )
 
 

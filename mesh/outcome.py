@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
 from operator import methodcaller
-from typing import Any
+from typing import Any, NoReturn
 
 from mesh import errors
 from mesh.connect import Connection
@@ -44,6 +44,12 @@ class ResultFuture(asyncio.Future[R]):
             return False
         self._connection.on_loop(Call.cancel, self.call)
         return True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "handle.method(x) gives a future, which belongs to its loop: await it, or pass handle.method.remote(x) on, "
+            "whose value then travels by itself"
+        )
 
     def routed(self) -> None: ...
 

@@ -1,9 +1,10 @@
-"""Whether bridge and door know an application yet: they hear of it on their own, a moment before or after others."""
+"""Whether bridges and door know an application yet: they hear of it on their own, a moment before or after others."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -16,23 +17,24 @@ ROUTE_TIMEOUT_S = 5.0
 _ASK_AGAIN_S = 0.01
 
 
-async def wait_reachable(host: str, port: int, prefix: str, deployment: str) -> bool:
-    """Wait until the bridge at ``host``:``port`` sends ``prefix`` to ``deployment``; False when it still does not
-    after :data:`ROUTE_TIMEOUT_S`.
+async def wait_reachable(lines: Sequence[str], prefix: str, deployment: str) -> bool:
+    """Wait until every bridge, each asked by the unix socket of its own, sends ``prefix`` to ``deployment``; False when
+    one of them still does not after :data:`ROUTE_TIMEOUT_S`.
     """
     try:
         async with asyncio.timeout(ROUTE_TIMEOUT_S):
-            while (await _routes(host, port)).get(prefix) != deployment:  # noqa: ASYNC110 - it is another process that changes
-                await asyncio.sleep(_ASK_AGAIN_S)
+            for line in lines:
+                while (await _routes(line)).get(prefix) != deployment:  # noqa: ASYNC110 - it is another process that changes
+                    await asyncio.sleep(_ASK_AGAIN_S)
             return True
     except TimeoutError:
         return False
 
 
-async def _routes(host: str, port: int) -> dict[str, Any]:
-    """The bridge's table of routes; empty while it does not answer."""
+async def _routes(line: str) -> dict[str, Any]:
+    """A bridge's table of routes; empty while it does not answer."""
     try:
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_unix_connection(line)
     except OSError:
         return {}
     try:

@@ -16,7 +16,8 @@ from mesh.connect import Connection
 from mesh.engine import state_directory
 from mesh.engine.found import FoundEngine
 from mesh.engine.owner import EngineProcess
-from mesh.engine.places import LivingMesh, is_alive
+from mesh.engine.places import LivingMesh, is_alive, line_to
+from mesh.engine.roles import bridge_names
 from mesh.errors import MeshUnavailable
 from mesh.notices import show
 from mesh.reachable import wait_reachable, wait_serving
@@ -78,10 +79,10 @@ class UsedMesh:
                 raise
 
     def wait_reachable(self, application: Application) -> None:
-        """Wait until bridge and door have heard of the application, so that the next line may send it a request."""
+        """Wait until bridges and door have heard of the application, so that the next line may send it a request."""
         prefix, driver = application.spec.route_prefix, application.spec.driver
-        host, port = self.living.host, self.living.port
-        if prefix and port and not self.ask(wait_reachable(host, port, prefix, driver)):
+        lines = [line_to(self.living.run_directory, name) for name in bridge_names(self.living.bridges)]
+        if prefix and lines and not self.ask(wait_reachable(lines, prefix, driver)):
             show(f"{application.spec.name} runs, but HTTP does not answer at {prefix} yet")
         host, port = self.living.grpc_host, self.living.grpc_port
         if port and not self.ask(wait_serving(host, port, application.spec.name)):

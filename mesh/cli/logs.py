@@ -14,7 +14,9 @@ import typer
 
 from mesh.cli.mesh_option import MeshOption, choose
 
-ROLES = ("controller", "bridge", "door", "engine")
+BRIDGE = "bridge"
+"""All of them: one alone is "bridge-2", say."""
+
 LOOK_AGAIN_S = 0.1
 
 
@@ -58,13 +60,16 @@ def logs(
 
 
 def chosen(folder: Path, name: str | None) -> list[Path]:
-    """The logs of a deployment's replicas, of one process, or of all replicas; the oldest first."""
-    found = [
-        log
-        for log in folder.glob("*.log")
-        if (name is None and log.stem not in ROLES) or name in (log.stem, log.stem.partition("#")[0])
-    ]
+    """The logs of a deployment's replicas, of one process, of all bridges, or of all replicas; the oldest first."""
+    found = [log for log in folder.glob("*.log") if _is_meant(log.stem, name)]
     return sorted(found, key=lambda log: (log.stat().st_mtime, log.name))
+
+
+def _is_meant(process_id: str, name: str | None) -> bool:
+    deployment, is_replica, _ = process_id.partition("#")
+    if name is None:
+        return bool(is_replica)
+    return name in (process_id, deployment) or (name == BRIDGE and not is_replica and name == process_id.split("-")[0])
 
 
 class Tail:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +33,9 @@ def run(
     host: Annotated[str | None, typer.Option(help="Address to listen at.", show_default="localhost")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="HTTP port; 0 takes any free one.", show_default="8000")
+    ] = None,
+    bridges: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that answer HTTP at that port.", show_default="1")
     ] = None,
     grpc_host: Annotated[
         str | None, typer.Option(help="Address that the gRPC door listens at.", show_default="127.0.0.1")
@@ -67,7 +71,7 @@ def run(
 
                 wanted = wanted_now()
                 raise_swallowed()
-                http_options = _http_options(wanted, host, port)
+                http_options = _http_options(wanted, host, port, bridges)
                 grpc_options = _grpc_options(wanted, grpc_host, grpc_port, http_options.port) if grpc else _no_door()
                 start(http_options, grpc_options)
             _deploy(wanted)
@@ -88,11 +92,12 @@ def run(
             raise
 
 
-def _http_options(wanted: Wanted, host: str | None, port: int | None) -> HTTPOptions:
+def _http_options(wanted: Wanted, host: str | None, port: int | None, bridges: int | None) -> HTTPOptions:
     from mesh.listen_options import HTTPOptions
 
-    file = wanted.http_options or HTTPOptions()
-    return HTTPOptions(file.host if host is None else host, file.port if port is None else port)
+    given = {"host": host, "port": port, "bridges": bridges}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(wanted.http_options or HTTPOptions(), **changes)
 
 
 def _grpc_options(wanted: Wanted, host: str | None, port: int | None, http_port: int) -> GRPCOptions:

@@ -11,6 +11,7 @@ def start(
     name: Annotated[str, typer.Option(help="Name of the mesh, by which others find it.")] = "default",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "localhost",
     port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 takes any free one.")] = 8000,
+    bridges: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer HTTP at that port.")] = 1,
     grpc_host: Annotated[str, typer.Option(help="Address that the gRPC door listens at.")] = "127.0.0.1",
     grpc_port: Annotated[
         int | None,
@@ -31,7 +32,7 @@ def start(
     mesh.start(
         detached=True,
         name=name,
-        http_options=mesh.HTTPOptions(host=host, port=port),
+        http_options=mesh.HTTPOptions(host=host, port=port, bridges=bridges),
         grpc_options=mesh.GRPCOptions(host=grpc_host, port=grpc_port if grpc else None),
     )
     status = mesh.status()

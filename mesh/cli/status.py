@@ -58,7 +58,8 @@ def headline(status: MeshStatus) -> str:
     owner = "" if status.name else f"  owner pid {status.owner_pid}"
     where = status.url or "without HTTP"
     nothing = "" if status.applications else "\nnothing is deployed"
-    return f"{name} {where}{door}{owner}  engine pid {status.engine_pid}{nothing}"
+    bridges = f"  {status.bridges} bridges" if status.bridges > 1 else ""
+    return f"{name} {where}{bridges}{door}{owner}  engine pid {status.engine_pid}{nothing}"
 
 
 def rows(status: MeshStatus) -> list[Row]:

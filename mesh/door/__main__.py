@@ -20,7 +20,7 @@ from mesh.connect import attach
 from mesh.door.applications import Applications
 from mesh.door.health import Health
 from mesh.door.service import PREDICT_SERVICE, Door, handler
-from mesh.engine.child import Child
+from mesh.engine.child import PORT_TAKEN, Child
 from mesh.loops import new_loop
 from mesh.v1.controller_pb2 import Status
 
@@ -47,9 +47,8 @@ async def _serve(child: Child) -> int:
         server = make_server(Door(applications, connection.router, debug_errors=order["debug_errors"]), health)
         try:
             server.add_insecure_port(_address(order["host"], order["port"]))
-        except RuntimeError as error:
-            logging.getLogger(__name__).error("the door cannot listen: %s", error)
-            return 1
+        except RuntimeError:
+            return PORT_TAKEN  # the engine, which has bound the port before and knows how often this happens, says so
         await server.start()
         following = asyncio.create_task(_follow(connection.client.watch_status(), applications, health))
         told = asyncio.Event()

@@ -23,15 +23,18 @@ from setproctitle import setproctitle
 
 from mesh.engine.death import end_with, tie_group_to
 
+PORT_TAKEN = 4
+"""With this exit code a role says that another program listens at its port; it is started again until it does not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
     """What a role is given.
 
-    ``process_id`` is "controller", "bridge", "door" or the replica_id; ``incarnation`` counts from 1 how often the
-    engine started it. A replica's ``argument`` is a serialized ``mesh.v1.ReplicaLaunch``, those of bridge and door are
-    JSON. The bridge has ``listeners``, its HTTP sockets, bound and listening; the controller has ``engine_socket``, its
-    line to the engine.
+    ``process_id`` is "controller", "bridge", "bridge-2", "door" or the replica_id; ``incarnation`` counts from 1 how
+    often the engine started it. A replica's ``argument`` is a serialized ``mesh.v1.ReplicaLaunch``, those of bridges
+    and door are JSON. A bridge has ``listeners``, bound and listening: the HTTP sockets of all bridges, and a unix
+    socket of its own; the controller has ``engine_socket``, its line to the engine.
     """
 
     process_id: str

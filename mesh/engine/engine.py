@@ -16,8 +16,9 @@ from mesh.engine.child import close_all_but
 from mesh.engine.death import open_own_death
 from mesh.engine.output import Outlet
 from mesh.engine.places import LivingMesh, RunDirectory, living
+from mesh.engine.roles import Listening, bridge_names
 from mesh.engine.start import StartOrder, StartReport, receive_order, send
-from mesh.engine.supervisor import Listening, Supervisor
+from mesh.engine.supervisor import Supervisor
 from mesh.engine.tree import CAN_FORK, adopt_orphans, assert_one_thread
 from mesh.errors import ConfigError, MeshError, MeshUnavailable
 
@@ -87,7 +88,8 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
         death, _ = open_own_death()
         owner_deaths = () if order.detached else (order.owner_death,)
         outlet = None if order.detached else Outlet(os.dup(1))
-        places = Listening(bound, kept, grpc_port)
+        lines = [listeners.open_line(run_directory.line(name)) for name in bridge_names(order.bridges if bound else 0)]
+        places = Listening(bound, tuple(lines), kept, grpc_port)
         supervisor = Supervisor(order, run_directory, places, (death, *owner_deaths), outlet)
         supervisor.start_controller()
         run_directory.publish(
@@ -104,6 +106,7 @@ def _start(order: StartOrder) -> tuple[Supervisor, StartReport]:
                 grpc_port=grpc_port,
                 name=order.name,
                 state_directory=order.state_directory,
+                bridges=len(lines),
             )
         )
     except BaseException:

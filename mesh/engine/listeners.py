@@ -1,4 +1,4 @@
-"""The sockets of the HTTP bridge and the place of the door: bound by the engine before anything else starts.
+"""The sockets of the bridges and the place of the door: bound by the engine before anything else starts.
 
 So a busy port costs nobody anything.
 """
@@ -11,7 +11,7 @@ import socket
 from mesh.errors import ConfigError, MeshUnavailable
 
 BACKLOG = 2048
-"""Connections that wait while the bridge is being restarted; the kernel may allow fewer."""
+"""Connections that wait while the only bridge is being restarted; the kernel may allow fewer."""
 
 _ATTEMPTS = 20
 
@@ -31,6 +31,14 @@ def reserve(host: str, port: int) -> tuple[socket.socket, ...]:
     may still bind it: that is what SO_REUSEADDR means for a socket that does not listen.
     """
     return _bind_free(host, port, None)
+
+
+def open_line(path: str) -> socket.socket:
+    """A listening unix socket, by which one bridge is asked and no other; it is there before and after that bridge."""
+    line = socket.socket(socket.AF_UNIX)
+    line.bind(path)
+    line.listen(BACKLOG)
+    return line
 
 
 def _bind_free(host: str, port: int, backlog: int | None) -> tuple[socket.socket, ...]:

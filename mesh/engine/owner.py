@@ -43,7 +43,7 @@ class EngineOptions:
 
     ``port`` 0 takes any free one; "localhost" is 127.0.0.1 and, where there is one, ::1. A ``detached`` mesh outlives
     its owner, and has a ``name``. ``output`` takes the lines that the processes print (default: they go to
-    ``sys.stderr``).
+    ``sys.stderr``). HTTP is answered by that many ``bridges``.
     The door listens at ``grpc_host`` and ``grpc_port``; without a port there is none.
     ``drain_limit_s`` bounds a stop that drains. The roles are functions "module:function"; tests put their own there.
     """
@@ -60,6 +60,7 @@ class EngineOptions:
     bridge_role: str = BRIDGE_ROLE
     door_role: str = DOOR_ROLE
     name: str = ""
+    bridges: int = 1
 
 
 class EngineProcess:
@@ -219,6 +220,7 @@ def _order(options: EngineOptions, death: int) -> StartOrder:
         bridge_role=options.bridge_role,
         door_role=options.door_role,
         name=options.name,
+        bridges=options.bridges,
         state_directory=str(state_directory(options.name)) if options.name else "",
     )
 

@@ -36,7 +36,7 @@ class LivingMesh:
     """What a mesh tells about itself to this user's other processes.
 
     ``pid`` is the owner's (of a detached mesh: of whoever started it), ``port`` is 0 without HTTP,
-    ``grpc_port`` without a door. A detached mesh has a ``name`` and a ``state_directory``.
+    ``grpc_port`` without a door; ``bridges`` share ``port``. A detached mesh has a ``name`` and a ``state_directory``.
     """
 
     pid: int
@@ -51,6 +51,7 @@ class LivingMesh:
     grpc_port: int = 0
     name: str = ""
     state_directory: str = ""
+    bridges: int = 0
 
     @property
     def url(self) -> str:
@@ -94,6 +95,10 @@ class RunDirectory:
             (path / name).symlink_to(kept / name)
         return cls(path, token, (lock, *state_locks))
 
+    def line(self, bridge: str) -> str:
+        """The unix socket by which that bridge is asked and no other."""
+        return line_to(str(self.path), bridge)
+
     def publish(self, mesh: LivingMesh) -> None:
         """Makes the mesh known to :func:`living`."""
         card = asdict(mesh)
@@ -125,6 +130,11 @@ def living() -> list[LivingMesh]:
 def is_alive(run_directory: str) -> bool:
     """The engine of that mesh runs."""
     return not _is_dead(Path(run_directory))
+
+
+def line_to(run_directory: str, bridge: str) -> str:
+    """The unix socket by which one bridge of that mesh is asked and no other."""
+    return f"{run_directory}/{bridge}.sock"
 
 
 def read_token(run_directory: str) -> str:

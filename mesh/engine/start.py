@@ -17,8 +17,8 @@ DOOR_ROLE = "mesh.door.__main__:main"
 class StartOrder:
     """The order of the owner. ``owner_death`` is the inherited descriptor of its death, or -1 for a detached mesh.
 
-    ``grpc_port`` is the door's, None for no door. A detached mesh has a ``name``, and a ``state_directory`` for what
-    outlives it.
+    ``bridges`` is how many there are with ``http``. ``grpc_port`` is the door's, None for no door. A detached mesh has
+    a ``name``, and a ``state_directory`` for what outlives it.
     """
 
     owner_pid: int
@@ -37,6 +37,7 @@ class StartOrder:
     door_role: str
     name: str = ""
     state_directory: str = ""
+    bridges: int = 1
 
 
 @dataclass(frozen=True, slots=True)

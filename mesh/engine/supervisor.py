@@ -1,4 +1,4 @@
-"""The engine's one loop: keeps controller, bridge and door running, does what the controller asks, ends when told to.
+"""The engine's one loop: keeps controller, bridges and door running, does what the controller asks, ends when told to.
 
 ``selectors`` over a socketpair, the pipes of all output, the owner's death and the wake-up of signals. No asyncio, no
 gRPC, no thread: this process forks.
@@ -6,55 +6,39 @@ gRPC, no thread: this process forks.
 
 from __future__ import annotations
 
-import json
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
-from mesh.engine.backoff import Backoff
-from mesh.engine.child import Child
+from mesh.engine.child import PORT_TAKEN, Child
 from mesh.engine.controller_line import ControllerLine
 from mesh.engine.output import Log, Outlet
 from mesh.engine.places import RunDirectory
+from mesh.engine.roles import (
+    CONTROLLER,
+    DOOR,
+    Listening,
+    Role,
+    bridge_names,
+    bridge_seed,
+    controller_seed,
+    door_seed,
+)
 from mesh.engine.start import StartOrder
 from mesh.engine.tree import Ended, Seed, Tree
 from mesh.v1 import engine_pb2 as pb
 
-CONTROLLER = "controller"
-BRIDGE = "bridge"
-DOOR = "door"
-
 FATAL_EXIT = 3
 """With this exit code the controller says that starting it again is no use."""
 
-PUBLIC_DRAIN_S = 10.0
-"""Seconds that bridge and door may spend on the requests they hold before the replicas begin to drain."""
+PUBLIC_DRAIN_S = 22.0
+"""Seconds after which bridges and door are ended that have not; by themselves they cut off what takes 20."""
 
 LAST_FLUSH_S = 1.0
 """Seconds that the owner may take for the last lines of output."""
-
-
-@dataclass(slots=True)
-class _Role:
-    """A process that is restarted: how often it was started, and when it is due again."""
-
-    start: Callable[[int], None]
-    incarnation: int = 0
-    backoff: Backoff = field(default_factory=Backoff)
-    due_s: float | None = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """Where a mesh listens: the ``bridge``'s sockets, and those that keep the door's ``door_port`` free for it."""
-
-    bridge: tuple[socket.socket, ...] = ()
-    door: tuple[socket.socket, ...] = ()
-    door_port: int = 0
 
 
 class Supervisor:
@@ -76,11 +60,11 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._tree = Tree(self._selector, run_directory.path / "logs", deaths, outlet)
         self._line: ControllerLine | None = None
-        self._roles = {CONTROLLER: _Role(self._start_controller)}
-        if order.http:
-            self._roles[BRIDGE] = _Role(self._start_bridge)
+        self._roles = {CONTROLLER: Role(self._start_controller)}
+        for number, name in enumerate(bridge_names(order.bridges) if order.http else ()):
+            self._roles[name] = Role(partial(self._start_bridge, number))
         if order.grpc_port is not None:
-            self._roles[DOOR] = _Role(self._start_door)
+            self._roles[DOOR] = Role(self._start_door)
         self._draining = False
         self._drain_limits: list[tuple[float, Callable[[], None]]] = []
         self._over = False
@@ -116,7 +100,7 @@ class Supervisor:
 
     # Roles
 
-    def _start_role(self, role: _Role) -> None:
+    def _start_role(self, role: Role) -> None:
         role.incarnation += 1
         role.due_s = None
         role.start(role.incarnation)
@@ -124,44 +108,16 @@ class Supervisor:
     def _start_controller(self, incarnation: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            child = Child(
-                process_id=CONTROLLER,
-                incarnation=incarnation,
-                argument=b"",
-                run_directory=str(self._run_directory.path),
-                token=self._run_directory.token,
-                engine_socket=theirs,
-            )
-            self._tree.start(Seed(child, self._order.controller_role, "mesh: controller", "(controller)"))
+            self._tree.start(controller_seed(self._order, self._run_directory, incarnation, theirs))
         self._line = ControllerLine(self._selector, ours, self._on_request)
 
-    def _start_bridge(self, incarnation: int) -> None:
-        child = Child(
-            process_id=BRIDGE,
-            incarnation=incarnation,
-            argument=json.dumps({"debug_errors": not self._order.detached}).encode(),
-            run_directory=str(self._run_directory.path),
-            token=self._run_directory.token,
-            listeners=self._listening.bridge,
-        )
-        self._tree.start(Seed(child, self._order.bridge_role, "mesh: bridge", "(bridge)"))
+    def _start_bridge(self, number: int, incarnation: int) -> None:
+        self._tree.start(bridge_seed(self._order, self._run_directory, self._listening, number, incarnation))
 
     def _start_door(self, incarnation: int) -> None:
-        argument = {
-            "host": self._order.grpc_host,
-            "port": self._listening.door_port,
-            "debug_errors": not self._order.detached,
-        }
-        child = Child(
-            process_id=DOOR,
-            incarnation=incarnation,
-            argument=json.dumps(argument).encode(),
-            run_directory=str(self._run_directory.path),
-            token=self._run_directory.token,
-        )
-        self._tree.start(Seed(child, self._order.door_role, "mesh: door", "(door)"))
+        self._tree.start(door_seed(self._order, self._run_directory, self._listening, incarnation))
 
-    def _on_role_ended(self, role: _Role, ended: Ended) -> None:
+    def _on_role_ended(self, role: Role, ended: Ended) -> None:
         if ended.process_id == CONTROLLER and self._line is not None:
             self._line.close()
             self._line = None
@@ -174,7 +130,16 @@ class Supervisor:
         else:
             role.backoff, delay_s = role.backoff.after_end(ended.lived_s)
             role.due_s = time.monotonic() + delay_s
+            self._say_ended(role, ended, delay_s)
+
+    def _say_ended(self, role: Role, ended: Ended, delay_s: float) -> None:
+        if ended.status != PORT_TAKEN:
+            role.complaint = ""
             self.say(f"{ended.process_id} ended, starts again: pid={ended.pid} status={ended.status} in_s={delay_s:g}")
+        elif not role.complaint:  # said once: it may stay like this for long
+            port = self._listening.door_port
+            role.complaint = f"{ended.process_id} waits for its port: another program has taken {port}"
+            self.say(f"{role.complaint}; it listens there as soon as that lets go")
 
     # The controller's requests
 
@@ -210,7 +175,7 @@ class Supervisor:
     def _why_not(self, process_id: str) -> str:
         if self._draining:
             return "the mesh is being stopped"
-        if not process_id or "/" in process_id or process_id in (CONTROLLER, BRIDGE, DOOR):
+        if not process_id or "/" in process_id or process_id in self._roles:
             return f"{process_id!r} cannot be the id of a replica"
         if process_id in self._tree:
             return f"{process_id} runs already"
@@ -256,28 +221,30 @@ class Supervisor:
         self._over = True
 
     def _drain(self) -> None:
-        """Bridge and door end the requests they hold, then the controller drains the replicas, then all is over."""
+        """Bridges and door end the requests they hold, then the controller drains the replicas, then all is over."""
         self._draining = True
         for role in self._roles.values():
             role.due_s = None
-        for listener in (*self._listening.bridge, *self._listening.door):
-            listener.close()
+        self._listening.close()
         now_s = time.monotonic()
         self._drain_limits = [(now_s + self._order.drain_limit_s, self._end)]
-        public = [name for name in (BRIDGE, DOOR) if name in self._tree]
-        for name in public:
+        for name in self._public():
             self._tree.signal(name, signal.SIGTERM)
             self._drain_limits.append((now_s + PUBLIC_DRAIN_S, partial(self._tree.kill, name)))
-        if not public:
-            self._drain_on(BRIDGE)
+        if not self._public():
+            self._drain_on("")
 
     def _drain_on(self, ended: str) -> None:
-        if BRIDGE in self._tree or DOOR in self._tree:
+        if self._public():
             return
         if CONTROLLER not in self._tree:
             self._end()
         elif ended != CONTROLLER:
             self._tree.signal(CONTROLLER, signal.SIGTERM)
+
+    def _public(self) -> list[str]:
+        """The processes that hold requests of clients and run still."""
+        return [name for name in self._roles if name != CONTROLLER and name in self._tree]
 
     # Time and output
 

@@ -37,7 +37,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
     __slots__ = ("_cancels", "_has_wait_news", "_last_id", "_methods", "_new_methods", "_opens", "_waits",
-                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere", "service_time_us")  # fmt: skip
+                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
+                 "service_time_us")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(first_credit=0)

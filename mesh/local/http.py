@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from http_bridge.__main__ import make_server
 from http_bridge.app import Bridge
+from http_bridge.server import make_server
 from mesh.v1 import endpoint_pb2
 
 

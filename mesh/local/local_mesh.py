@@ -68,7 +68,8 @@ class LocalMesh:
     def status(self) -> MeshStatus:
         """What runs here; engine and owner are this process."""
         pid, applications = os.getpid(), self._applications.statuses()
-        return MeshStatus(self._url, pid, pid, self.connection.run_directory, applications)
+        bridges = int(bool(self._url))
+        return MeshStatus(self._url, pid, pid, self.connection.run_directory, applications, bridges=bridges)
 
     def close(self, drain: bool) -> None:
         """End everything; with ``drain``, what has begun first."""

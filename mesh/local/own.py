@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from mesh.errors import ConfigError
 from mesh.listen_options import HTTPOptions
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def is_wanted(local: bool | None = None) -> bool:
 def start(http_options: HTTPOptions | None = None) -> LocalMesh:
     """The local mesh, made when there is none; it answers HTTP when options for that are given.
 
-    Raises :class:`mesh.errors.ConfigError` when it answers at another place already.
+    Raises :class:`mesh.errors.ConfigError` when it answers at another place already, and for several bridges.
     """
+    if http_options is not None and http_options.bridges > 1:
+        raise ConfigError(f"a local mesh is one process: it has one bridge, not {http_options.bridges}")
     from mesh.local.local_mesh import LocalMesh
 
     global _own

@@ -39,9 +39,15 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def own_mesh(places: Path) -> Iterator[RunningMesh]:
-    """The mesh of this process, with an HTTP bridge at a free port, until the end of the module."""
-    mesh.start(http_options=mesh.HTTPOptions(port=0))
+def bridges() -> int:
+    """How many bridges ``own_mesh`` has; a module may say otherwise."""
+    return 1
+
+
+@pytest.fixture(scope="module")
+def own_mesh(places: Path, bridges: int) -> Iterator[RunningMesh]:
+    """The mesh of this process, with HTTP at a free port, until the end of the module."""
+    mesh.start(http_options=mesh.HTTPOptions(port=0, bridges=bridges))
     running = RunningMesh.of_this_process()
     _kept.append(running)
     yield running

@@ -47,6 +47,10 @@ class RunningMesh:
                 continue
         return found
 
+    def bridges(self) -> dict[str, int]:
+        """The pids of the bridges."""
+        return {title: pid for title, pid in self.processes().items() if title.startswith("bridge")}
+
     def replicas(self, deployment: str = "") -> dict[str, int]:
         """The pids of the replicas by their ids."""
         ids = {title.removeprefix("replica "): pid for title, pid in self.processes().items() if "#" in title}
@@ -64,7 +68,7 @@ class RunningMesh:
 
     def is_empty(self) -> bool:
         """It runs, and nothing is deployed on it."""
-        no_replicas = self.processes().keys() == {"engine", "controller", "bridge", "door"}
+        no_replicas = self.processes().keys() - self.bridges() == {"engine", "controller", "door"}
         return no_replicas and not list(self.run_directory.glob("r-*.sock"))
 
     def wait_gone(self) -> float:

@@ -200,6 +200,8 @@ def test_start_with_other_options_is_refused(own_mesh: RunningMesh) -> None:
         mesh.start(http_options=mesh.HTTPOptions(port=1))
     with pytest.raises(errors.ConfigError, match=r"GRPCOptions.*mesh\.shutdown\(\)"):
         mesh.start(grpc_options=mesh.GRPCOptions(port=None))
+    with pytest.raises(errors.ConfigError, match=r"bridges=2\) is not what .*mesh\.shutdown\(\)"):
+        mesh.start(http_options=mesh.HTTPOptions(port=0, bridges=2))
     mesh.start()
 
 
@@ -218,6 +220,12 @@ def test_options_that_are_no_place_are_refused_where_they_are_made(options: dict
         mesh.HTTPOptions(**options)
     with pytest.raises(errors.ConfigError, match=f"^{next(iter(options))} .*not {named}$"):
         mesh.GRPCOptions(**options)
+
+
+@pytest.mark.parametrize("bridges", [0, 65, 1.5, True, "2"])
+def test_bridges_that_are_no_number_are_refused_where_they_are_said(bridges: Any) -> None:
+    with pytest.raises(errors.ConfigError, match=f"^bridges must be a whole number from 1 to 64, not {bridges!r}$"):
+        mesh.HTTPOptions(bridges=bridges)
 
 
 @pytest.mark.parametrize("options", [{"port": 8001}, 8001, "localhost"])

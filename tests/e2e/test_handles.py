@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import pickle
 import threading
@@ -123,6 +124,7 @@ async def test_call_that_nobody_awaits_runs(gate: Handle, key: str) -> None:
 async def test_call_like_a_method(echo: Handle) -> None:
     assert await echo.use(4) == 8
     assert await echo("you") == "hello you"
+    assert await echo.echo(1, key="word") == ((1,), {"key": "word"})
     assert await asyncio.gather(*(echo.use(number) for number in range(50))) == [2 * number for number in range(50)]
 
 
@@ -487,6 +489,16 @@ def test_argument_that_does_not_pickle_is_named(echo: Handle) -> None:
 async def test_argument_that_does_not_pickle_is_named_where_it_is_called_like_a_method(echo: Handle) -> None:
     with pytest.raises(errors.PayloadError, match="argument 1: cannot pickle"):
         await echo.echo(threading.Lock())
+
+
+async def test_argument_that_does_not_pickle_is_told_once(echo: Handle) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    with pytest.raises(errors.PayloadError):
+        echo.echo(threading.Lock())
+    await echo.echo(1)  # what the loop is told of the call before has come before this
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("method", ["lock"])

@@ -136,6 +136,7 @@ def test_functions_and_callables_without_parameters(client: httpx.Client) -> Non
 # --- requests
 
 
+@pytest.mark.feature("32")
 @pytest.mark.feature("34")
 def test_what_the_deployment_sees_of_a_request(client: httpx.Client, deployed: RunningMesh) -> None:
     body = b"a body"
@@ -191,7 +192,7 @@ def test_upload_that_nobody_reads_to_its_end_leaves_the_connection_good(client: 
 
 @pytest.mark.feature("48")
 @pytest.mark.parametrize("size", [0, 10, 200_000, len(LARGE)])
-@pytest.mark.parametrize("read", ["not", "before", "after"])
+@pytest.mark.parametrize("read", ["not", "before", "meanwhile", "after"])
 def test_request_handed_on_to_another_deployment_can_be_read_there(client: httpx.Client, read: str, size: int) -> None:
     body = LARGE[:size]
     answer = client.post("/hands/on", params={"read": read}, content=body, headers={"X-Own": "yes"}).json()
@@ -250,8 +251,11 @@ def test_pages_of_the_bridge(client: httpx.Client) -> None:
     routes = client.get("/-/routes").json()
     assert {"/saw", "/saw/below", "/answers"} <= set(routes)
     assert "hidden" not in json.dumps(routes)
-    assert client.get("/-/healthz").status_code == 200
-    assert client.post("/-/healthz").status_code == 405
+    for page in ("/-/routes", "/-/healthz"):
+        head, refused = client.head(page), client.post(page)
+        assert (head.status_code, head.content) == (200, b"")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert client.get("/-/healthz").text == "success\n"
     assert client.get("/-/nothing").status_code == 404
 
 

@@ -149,6 +149,7 @@ def test_an_ambiguous_name_names_both(run: Run) -> None:
     assert mesh.get_deployment("two/Teller").get_handle().settings.remote().result() == "/b"
 
 
+@pytest.mark.feature("26")
 @pytest.mark.feature("25")
 def test_a_deployment_of_a_graph_is_changed_in_its_place(run: Run) -> None:
     run(Teller.options(name="outer").bind(echo.bind()), name="graph")

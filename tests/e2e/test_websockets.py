@@ -35,6 +35,7 @@ def deployed(own_mesh: RunningMesh) -> RunningMesh:
     mesh.run(services.Chat.bind(gate), name="chat", route_prefix="/chat")
     mesh.run(services.Both.bind(), name="both", route_prefix="/both")
     mesh.run(services.Neither.bind(), name="neither", route_prefix="/neither")
+    mesh.run(services.Chat.options(max_body_bytes=1000).bind(gate), name="small", route_prefix="/small")
     return own_mesh
 
 
@@ -65,6 +66,7 @@ async def _end(socket: ClientConnection) -> tuple[int, str]:
         with suppress(ConnectionClosed):
             while True:
                 await socket.recv()
+        await socket.wait_closed()
     return socket.close_code or 0, socket.close_reason or ""
 
 
@@ -208,3 +210,50 @@ async def test_death_of_the_replica_is_1012(at: str) -> None:
             async with _limited():
                 await socket.recv()
         assert socket.close_code == 1012
+
+
+async def test_messages_have_the_limit_of_their_deployment(at: str) -> None:
+    large = bytes(20 * 1024 * 1024)  # more than servers take that have a limit of their own
+    async with _limited(), connect(f"{at}/chat?do=echo", max_size=None, compression=None) as socket:
+        await socket.send(large)
+        assert await socket.recv() == large
+    async with _limited(), connect(f"{at}/small?do=echo") as socket:
+        await socket.send(bytes(1000))
+        assert await socket.recv() == bytes(1000)
+
+
+@pytest.mark.parametrize("size_bytes", [1001, 5_000_000], ids=["by a byte", "by far"])
+@pytest.mark.parametrize("compression", ["deflate", None], ids=["deflated", "plain"])
+async def test_a_message_over_the_limit_is_1009(at: str, size_bytes: int, compression: str | None) -> None:
+    async with _limited(), connect(f"{at}/small?do=echo", compression=compression) as socket:
+        with suppress(ConnectionClosed):
+            await socket.send(os.urandom(size_bytes))
+        code, reason = await _end(socket)
+    assert (code, "1000" in reason) == (1009, True)
+
+
+async def test_the_pieces_of_a_message_count_together(at: str) -> None:
+    async with _limited(), connect(f"{at}/small?do=echo", compression=None) as socket:
+        with suppress(ConnectionClosed):
+            await socket.send([bytes(400)] * 3)
+        assert (await _end(socket))[0] == 1009
+
+
+async def test_a_client_that_is_still_sending_hears_what_was_wrong(deployed: RunningMesh) -> None:
+    """Whoever closes a connection with something unread in it resets it, and takes its own last words back."""
+    async with _limited():
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(deployed.url.rpartition(":")[2]))
+        writer.write(
+            b"GET /small?do=echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        size_bytes = 20_000_000
+        writer.write(b"\x82\xff" + size_bytes.to_bytes(8, "big") + bytes(4))  # binary, masked with zeros
+        for _ in range(20):
+            writer.write(bytes(size_bytes // 20))
+            await writer.drain()
+        said = await reader.read()
+        writer.close()
+    assert said[0] == 0x88  # close
+    assert int.from_bytes(said[2:4], "big") == 1009

@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from mesh.engine.child import Child
+from mesh.engine.child import PORT_TAKEN, Child
 from mesh.engine.launcher import EngineLauncher, LaunchFailed
 from mesh.v1 import engine_pb2 as pb
 
@@ -109,6 +109,15 @@ def bridge(child: Child) -> int:
             for key, _ in selector.select():
                 with key.data.accept()[0] as connection:
                     connection.sendall(b"%d" % child.incarnation)
+
+
+def portless_door(child: Child) -> int:
+    """A door whose port somebody else has taken, three times."""
+    report("door", incarnation=child.incarnation)
+    if child.incarnation <= 3:
+        return PORT_TAKEN
+    signal.pause()
+    return 0
 
 
 def idle(child: Child) -> int:

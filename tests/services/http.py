@@ -167,7 +167,11 @@ class HandsOn:
         if when == "stream":
             async for _ in request.stream():
                 pass
-        seen = await self._saw(request)
+        call = self._saw(request)
+        streamed = sum([len(piece) async for piece in request.stream()]) if when == "meanwhile" else 0
+        seen = await call
+        if when == "meanwhile":
+            seen["first"] = streamed
         if when == "after":
             seen["first"] = len(await request.body())
         return seen

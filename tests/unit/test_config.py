@@ -44,6 +44,7 @@ def spec(name: str = "Model", application: str = "shop", **changes: Any) -> Depl
     return DeploymentSpec(application, name, RUNTIME, **{"import_path": "models:Model", **changes})
 
 
+@pytest.mark.feature("11")
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

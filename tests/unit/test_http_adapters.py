@@ -181,6 +181,8 @@ async def test_a_frame() -> None:
 def test_the_model_of_an_array() -> None:
     made = NdArray(array=[1], dtype="int8")
     assert (made.array, made.shape, made.dtype) == ([1], None, "int8")
+    least = NdArray(array=[1])
+    assert (least.array, least.shape, least.dtype) == ([1], None, None)
     assert http_adapters.NdArray is NdArray
     with pytest.raises(AttributeError, match="no_such"):
         http_adapters.no_such  # noqa: B018

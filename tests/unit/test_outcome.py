@@ -14,8 +14,8 @@ import pytest
 from mesh import errors
 from mesh.context import turn
 from mesh.loops import LoopThread
-from mesh.outcome import Outcome
-from mesh.payload import PICKLE, Payload
+from mesh.outcome import Outcome, ResultFuture
+from mesh.payload import PICKLE, Payload, encode_call
 from mesh.response import DeploymentResponse, Ref, value_of
 
 LIMIT_S = 30
@@ -176,3 +176,8 @@ def test_stop_iteration_of_the_users_code_reaches_a_thread_as_it_is(outcome: Out
     outcome.ended(StopIteration(3))
     with pytest.raises(StopIteration):
         Ref(outcome).result()
+
+
+async def test_a_future_as_an_argument_is_refused_with_the_two_ways_out() -> None:
+    with pytest.raises(errors.PayloadError, match=r"argument 2: .* await it, or pass handle\.method\.remote\(x\) on"):
+        encode_call((1, ResultFuture()), {}, ())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,12 +24,11 @@ class FakeBridge:
         self.answers = list(answers)
         self.asked = 0
 
-    async def __aenter__(self) -> int:
-        self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    async def listen(self, line: Path) -> str:
+        self._server = await asyncio.start_unix_server(self._answer, str(line))
+        return str(line)
 
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
         self._server.close()
         await self._server.wait_closed()
 
@@ -37,29 +39,45 @@ class FakeBridge:
         writer.close()
 
 
+Listen = Callable[[FakeBridge], Awaitable[str]]
+"""Opens a bridge's line."""
+
+
 def routes(table: bytes, status: bytes = b"200 OK") -> bytes:
     return b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\n\r\n" + table
 
 
-async def test_it_waits_until_the_route_leads_to_the_deployment() -> None:
+@pytest.fixture
+async def listen(tmp_path: Path) -> AsyncGenerator[Listen, None]:
+    bridges: list[FakeBridge] = []
+
+    async def listen(bridge: FakeBridge) -> str:
+        bridges.append(bridge)
+        return await bridge.listen(tmp_path / str(len(bridges)))
+
+    yield listen
+    for bridge in bridges:
+        await bridge.close()
+
+
+async def test_it_waits_until_the_route_leads_to_the_deployment(listen: Listen) -> None:
     bridge = FakeBridge(
         b"", routes(b"starting", b"503 -"), routes(b"{}"), routes(b'{"/a": "old"}'), routes(b'{"/a": "new"}')
     )
-    async with bridge as port:
-        assert await wait_reachable("127.0.0.1", port, "/a", "new")
+    assert await wait_reachable([await listen(bridge)], "/a", "new")
     assert bridge.asked == 5
 
 
-@pytest.fixture
-async def closed_port() -> int:
-    async with FakeBridge() as port:
-        pass
-    return port
+async def test_it_waits_for_every_bridge(listen: Listen) -> None:
+    quick, slow = FakeBridge(routes(b'{"/a": "new"}')), FakeBridge(routes(b"{}"), routes(b'{"/a": "new"}'))
+    assert await wait_reachable([await listen(quick), await listen(slow)], "/a", "new")
+    assert (quick.asked, slow.asked) == (1, 2)
 
 
-async def test_it_does_not_wait_for_ever(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_does_not_wait_for_ever(listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachable, "ROUTE_TIMEOUT_S", 0.05)
-    assert not await wait_reachable("127.0.0.1", closed_port, "/a", "new")
+    knows = await listen(FakeBridge(routes(b'{"/a": "new"}')))
+    assert not await wait_reachable([knows, str(tmp_path / "nobody")], "/a", "new")
 
 
 class FakeDoor(health_pb2_grpc.HealthServicer):
@@ -88,6 +106,8 @@ async def test_it_waits_until_the_door_serves_the_application() -> None:
     assert door.asked == ["shop"] * 3
 
 
-async def test_it_does_not_wait_for_a_door_for_ever(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_does_not_wait_for_a_door_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reachable, "ROUTE_TIMEOUT_S", 0.05)
-    assert not await wait_serving("127.0.0.1", closed_port, "shop")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert not await wait_serving("127.0.0.1", port, "shop")

@@ -84,6 +84,7 @@ def test_what_a_module_holds_travels_by_its_path(module: ModuleType, find: Any, 
     assert load_target(encoded.import_path, b"") is find(module)
 
 
+@pytest.mark.feature("19")
 @pytest.mark.parametrize(
     ("find", "use", "result"),
     [
@@ -201,6 +202,7 @@ class Everything(Parent):
     partial = functools.partialmethod(Parent.inherited, 1)
 
 
+@pytest.mark.feature("16")
 def test_the_methods_of_a_class() -> None:
     expected = [
         Method("inherited", MethodKind.DEF),

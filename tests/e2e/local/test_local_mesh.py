@@ -123,6 +123,8 @@ def test_http_is_answered_when_it_is_asked_for() -> None:
     assert urlopen(f"{mesh.status().url}?name=Ada", timeout=30).read() == b"Hello, Ada!"
     with pytest.raises(mesh.ConfigError, match="answers HTTP at"):
         mesh.start(http_options=mesh.HTTPOptions(port=1), local=True)
+    with pytest.raises(mesh.ConfigError, match="a local mesh is one process: it has one bridge, not 2"):
+        mesh.start(http_options=mesh.HTTPOptions(port=0, bridges=2), local=True)
 
 
 @mesh.deployment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -143,10 +144,45 @@ def test_a_controller_that_keeps_falling_is_started_again(start: Start, reports:
     assert "(controller) RuntimeError: incarnation 3 falls" in text
 
 
+def test_a_port_that_is_taken_while_the_door_is_away_is_told_once(start: Start, reports: Reports) -> None:
+    printed: list[bytes] = []
+
+    engine = start(http=False, grpc_port=0, door_role=f"{ROLES}:portless_door", output=printed.append)
+
+    for incarnation in (1, 2, 3, 4):
+        reports.next("door", incarnation=incarnation)
+    engine.stop(drain=False)
+    told = [line for line in b"".join(printed).decode().splitlines() if "door" in line]
+    assert told == [
+        f"(engine) door waits for its port: another program has taken {engine.grpc_port}; "
+        "it listens there as soon as that lets go"
+    ]
+
+
+def test_each_bridge_has_all_sockets_and_is_started_again_by_itself(start: Start, reports: Reports) -> None:
+    engine = start(bridges=3)
+    first = [reports.next("bridge", incarnation=1) for _ in range(3)]
+    assert sorted(report["argument"]["number"] for report in first) == [0, 1, 2]
+
+    os.kill(first[0]["pid"], signal.SIGKILL)
+
+    again = reports.next("bridge", incarnation=2)
+    assert again["argument"] == first[0]["argument"]
+    titles = [process.cmdline()[0] for process in psutil.Process(engine.pid).children()]
+    assert {title for title in titles if "bridge" in title} == {"mesh: bridge", "mesh: bridge-2", "mesh: bridge-3"}
+    with socket.create_connection(("127.0.0.1", engine.port), timeout=10) as line:
+        assert line.recv(100) in (b"1", b"2")
+    for name in ("bridge", "bridge-2", "bridge-3"):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(f"{engine.run_directory}/{name}.sock")
+            assert line.recv(100) in (b"1", b"2")
+
+
 @pytest.mark.parametrize("detached", [False, True], ids=["attached", "detached"])
 def test_a_stop_drains_bridge_and_controller_first(start: Start, reports: Reports, detached: bool) -> None:
     engine = start(detached=detached)
-    assert reports.next("bridge")["argument"] == {"debug_errors": not detached}
+    assert reports.next("bridge")["argument"] == {"debug_errors": not detached, "number": 0, "bridges": 1}
     reports.next("controller")
 
     engine.stop(drain=True)

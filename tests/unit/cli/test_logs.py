@@ -12,7 +12,7 @@ from mesh.cli.logs import Tail, chosen
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for number, name in enumerate(("engine", "bridge", "Model#1", "Model#2", "Models#3")):
+    for number, name in enumerate(("engine", "bridge", "bridge-2", "Model#1", "Model#2", "Models#3")):
         log = tmp_path / f"{name}.log"
         log.write_text("".join(f"{name} line {line}\n" for line in range(3)))
         log.with_name(f"{name}.log.1").touch()
@@ -26,7 +26,8 @@ def folder(tmp_path: Path) -> Path:
         (None, ["Model#1", "Model#2", "Models#3"]),
         ("Model", ["Model#1", "Model#2"]),
         ("Model#2", ["Model#2"]),
-        ("bridge", ["bridge"]),
+        ("bridge", ["bridge", "bridge-2"]),
+        ("bridge-2", ["bridge-2"]),
         ("nothing", []),
     ],
 )

@@ -12,8 +12,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from http_bridge.__main__ import Server, _debug_errors, make_server
+from http_bridge import connection, server
 from http_bridge.joined_writes import JoinedWrites
+from http_bridge.server import Server, make_server
 from mesh.config import DeploymentConfig
 
 from .conftest import FakeMesh
@@ -32,6 +33,16 @@ class Running:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         return reader, writer
+
+    async def refuses(self) -> None:
+        """Wait until it takes no new connections."""
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    _, late = await asyncio.open_connection("127.0.0.1", self.port)
+                    late.close()
+                except ConnectionError:
+                    return
 
 
 @pytest.fixture
@@ -138,25 +149,79 @@ async def test_stopping_ends_what_was_begun_and_takes_nothing_new(mesh: FakeMesh
     reader, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await begun.wait()
     running.server.stop()
-    refused = False
-    async with asyncio.timeout(5):
-        while not refused:
-            try:
-                _, late = await asyncio.open_connection("127.0.0.1", running.port)
-                late.close()
-            except ConnectionError:
-                refused = True
+    await running.refuses()
     go_on.set()
     assert (await reader.read()).endswith(b"\r\n\r\ndone")
     await running.task
     writer.close()
 
 
-@pytest.mark.parametrize(
-    ("argument", "shown"), [(b"", True), (b"{}", True), (b'{"debug_errors": false}', False)], ids=["", "{}", "false"]
-)
-def test_tracebacks_are_shown_unless_the_engine_says_no(argument: bytes, shown: bool) -> None:
-    assert _debug_errors(argument) is shown
+async def test_stopping_cuts_off_what_takes_too_long(
+    mesh: FakeMesh, running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_S", 0.05)
+    begun = asyncio.Event()
+
+    async def work(request: Request) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    await mesh.serve("/", work)
+    reader, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await begun.wait()
+    running.server.stop()
+    async with asyncio.timeout(5):
+        await running.task
+        assert (await reader.read()).startswith(b"HTTP/1.1 500 ")
+    assert "cut off" in caplog.text
+    assert "Traceback" not in caplog.text
+    writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"], ids=["unused", "used"])
+async def test_stopping_closes_a_connection_that_stays_silent(
+    mesh: FakeMesh, running: Running, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    async def work(request: Request) -> str:
+        return "done"
+
+    monkeypatch.setattr(connection, "IDLE_S", 0.05)
+    await mesh.serve("/", work)
+    reader, writer = await running.exchange(sent)
+    if sent:
+        await reader.readuntil(b"done")
+    running.server.stop()
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_answer_that_has_begun_leaves_its_connection_open_for_one_more(
+    mesh: FakeMesh, running: Running
+) -> None:
+    go_on = asyncio.Event()
+
+    async def words() -> AsyncGenerator[str, None]:
+        yield "begun"
+        await go_on.wait()
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(words())
+
+    await mesh.serve("/", stream)
+    reader, writer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"begun\r\n")
+        running.server.stop()
+        await running.refuses()
+        go_on.set()
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        second = await reader.read()
+    assert b"connection: close" not in head
+    assert b"connection: close" in second
+    assert second.endswith(b"begun\r\n0\r\n\r\n")
+    writer.close()
 
 
 class Transport(asyncio.Transport):

@@ -762,7 +762,9 @@ async def test_call_that_ends_every_replica_is_not_run_again_for_ever() -> None:
     await settle()
     assert _ended_with(asker) is errors.ReplicaDied
     assert "died with it 13 times" in str(asker.result)
-    assert sum(len(replica.bodies) for replica in replicas) == 13, "once, its free retry, ten of the budget, and one that its attempts paid for"
+    assert sum(len(replica.bodies) for replica in replicas) == 13, (
+        "once, its free retry, ten of the budget, and one that its attempts paid for"
+    )
 
 
 async def test_spent_budget_does_not_keep_a_call_from_its_first_retry() -> None:
