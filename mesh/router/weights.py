@@ -15,7 +15,7 @@ SILENT = 5.0
 """Silence of this many usual service times is a sign: single calls may well take twice as long as others."""
 MOST_BY_SILENCE = 20.0
 """Silence alone makes nobody slower than this: it may be one call that takes long where others take no time."""
-SHORTEST_S = 0.001
+SHORTEST_S = 0.003
 """Service times below this are taken as this: what differs then is the machine."""
 
 
