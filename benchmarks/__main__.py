@@ -20,6 +20,7 @@ BENCHMARKS = (
     "generators",
     "arrays",
     "http_requests",
+    "http_streams",
     "chain",
     "batching",
     "start_up",

@@ -17,10 +17,11 @@ from time import monotonic, sleep
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from benchmarks.parent import end_with_parent
+from benchmarks.token_streams import stream_for
 from mesh.loops import new_loop
 
 STARTS_WITHIN_S = 30
@@ -28,6 +29,10 @@ STARTS_WITHIN_S = 30
 
 async def hello(request: Request) -> PlainTextResponse:
     return PlainTextResponse("hello " + request.query_params.get("name", "stranger"))
+
+
+async def stream(request: Request) -> StreamingResponse:
+    return stream_for(request)
 
 
 @contextmanager
@@ -69,7 +74,7 @@ def _wait_answers(process: subprocess.Popen[bytes], port: int) -> None:
 
 def main(port: int) -> None:
     config = uvicorn.Config(
-        Starlette(routes=[Route("/", hello)]),
+        Starlette(routes=[Route("/", hello), Route("/stream", stream)]),
         port=port,
         http="auto",
         ws="none",

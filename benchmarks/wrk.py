@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import subprocess
 from collections.abc import Awaitable, Callable
 
 from benchmarks.rounds import Load
@@ -24,11 +25,11 @@ def requests_to(url: str, connections: int) -> Callable[[float], Awaitable[Load]
 
     async def side(for_s: float) -> Load:
         command = ("wrk", "-t1", f"-c{connections}", f"-d{max(1, round(for_s))}s", "--timeout", "30s", "--latency", url)
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        printed, _ = await process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed: {printed.decode()}")
-        return parse(printed.decode())
+        # Not by the loop: uvloop forks, and a fork of a process with threads may never reach its exec.
+        ended = await asyncio.to_thread(subprocess.run, command, stdout=subprocess.PIPE, text=True)
+        if ended.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {ended.stdout}")
+        return parse(ended.stdout)
 
     return side
 

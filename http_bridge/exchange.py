@@ -76,14 +76,15 @@ async def exchange(
     client = Client(receive, limit_bytes, waits, has_body=head.has_body)
     body = await _read_body(client, timeout_s) if head.has_body else b""
     request = encode_request(scope, prefix, body or b"", body_follows=body is None, max_body_bytes=limit_bytes)
-    call = router.call("__call__", Payload(HTTP_REQUEST, request), context, client if body is None else None)
+    items = client if body is None else None
+    call = router.call("__call__", Payload(HTTP_REQUEST, request), context, items, timeout_s=timeout_s)
     client.cancel_when_gone(call.cancel)
     try:
         result = await call
         if isinstance(result, Payload):
             status, headers, content, _ = decode_response(result.body)
             return Answer(status, headers, content)
-        await _relay(result, client, send, timeout_s, head.request_id, only_head=scope["method"] == "HEAD")
+        await _relay(result, client, send, head.request_id, only_head=scope["method"] == "HEAD")
         return None
     except (asyncio.CancelledError, MeshError) as error:
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
@@ -116,10 +117,8 @@ async def _read_body(client: Client, timeout_s: float | None) -> bytes | None:
         raise DeadlineExceeded(f"the body of the request did not arrive within {timeout_s:g} s") from None
 
 
-async def _relay(
-    stream: ItemStream, client: Client, send: Send, timeout_s: float | None, request_id: str, *, only_head: bool
-) -> None:
-    """Send a streaming answer on as it comes; the timeout holds from one piece to the next.
+async def _relay(stream: ItemStream, client: Client, send: Send, request_id: str, *, only_head: bool) -> None:
+    """Send a streaming answer on as it comes; the call's timeout holds from one piece to the next.
 
     An empty piece is the end of the body; what comes after it is background work, which nobody's leaving cancels. An
     answer that fails half way is left without its end: the server closes the connection, and the client sees the cut.
@@ -127,17 +126,17 @@ async def _relay(
     client.cancel_when_gone(stream.cancel)
     items = aiter(stream)
     try:
-        first = await _next(items, timeout_s)
+        first = await _next(items)
         if first is None:
             raise MeshError("the replica ended its answer before it began")
         status, headers, body, body_follows = decode_response(first)
         try:
             await send_head(send, status, headers, request_id)
-            while body_follows and not only_head and (piece := await _next(items, timeout_s)):
+            while body_follows and not only_head and (piece := await _next(items)):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             client.stop_listening()
             await send({"type": "http.response.body", "body": body})
-            while not only_head and await _next(items, None) is not None:
+            while not only_head and await _next(items) is not None:
                 pass
         except (asyncio.CancelledError, Exception) as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
@@ -148,19 +147,12 @@ async def _relay(
         stream.cancel()
 
 
-async def _next(items: AsyncIterator[Payload], timeout_s: float | None) -> bytes | None:
+async def _next(items: AsyncIterator[Payload]) -> bytes | None:
     """The next item's bytes, None at the end."""
     try:
-        if timeout_s is None:
-            return (await anext(items)).body
-        async with asyncio.timeout(timeout_s):
-            return (await anext(items)).body
+        return (await anext(items)).body
     except StopAsyncIteration:
         return None
-    except TimeoutError as error:
-        if isinstance(error, MeshError):
-            raise
-        raise DeadlineExceeded(f"the next piece of the answer did not come within {timeout_s:g} s") from None
 
 
 async def send_head(send: Send, status: int, headers: list[tuple[bytes, bytes]], request_id: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copyreg
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Final, NoReturn
 
@@ -103,46 +103,29 @@ def encode_whole(status: int, content_type: bytes, body: bytes) -> bytes:
     ).SerializeToString()
 
 
-async def run_response(response: Response, request: Request | None = None) -> AsyncGenerator[bytes, None]:
+async def run_response(response: Response, request: Request | None, give: Callable[[bytes], Awaitable[None]]) -> None:
     """Run ``response`` as the ASGI application that it is, as the answer to ``request``.
 
     Gives first a serialized ``HttpResponse``, then, when its ``body_follows``, the pieces of the body and an empty
     piece where the body ends. What runs after that is background work, and the call lasts until it is done.
-    Close the generator to cancel.
+    ``give`` holds the response up while the reader has not taken enough.
     """
     if _is_plain(response):
-        yield encode_response(response)
+        await give(encode_response(response))
         if response.background is not None:
             await response.background()
         return
-    pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_PIECES_AHEAD)
 
     async def send(message: Message) -> None:
-        await room.acquire()
         if message["type"] == "http.response.start":
-            head = _encode_head(message["status"], message.get("headers", ()), b"", body_follows=True)
-            pieces.put_nowait(head)
+            await give(_encode_head(message["status"], message.get("headers", ()), b"", body_follows=True))
             return
         if piece := bytes(message.get("body", b"")):
-            pieces.put_nowait(piece)
-        else:
-            room.release()
+            await give(piece)
         if not message.get("more_body", False):
-            pieces.put_nowait(b"")
+            await give(b"")
 
-    scope = {**(request or empty_request()).scope, "asgi": ASGI_VERSION, "extensions": {}}
-    running = asyncio.ensure_future(response(scope, _never, send))
-    running.add_done_callback(lambda _: pieces.put_nowait(None))
-    try:
-        while (next_piece := await pieces.get()) is not None:
-            room.release()
-            yield next_piece
-        await running
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait((running,))
+    await response({**(request or empty_request()).scope, "asgi": ASGI_VERSION, "extensions": {}}, _never, send)
 
 
 def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, bool]:
@@ -203,5 +186,4 @@ _TEXT: Final = b"text/plain; charset=utf-8"
 _BYTES: Final = b"application/octet-stream"
 _JSON: Final = b"application/json"
 _USUAL_NAMES: Final = (b"content-length", b"content-type")
-_PIECES_AHEAD: Final = 2
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mesh.dag.nodes import DeploymentNode
     from mesh.deployments import Deployment
     from mesh.handle import DeploymentHandle
-    from mesh.local.local_mesh import LocalMesh
     from mesh.response import DeploymentResponse, Ref
     from mesh.type_variables import T
 
@@ -49,7 +48,7 @@ def start(
     _check_options(http_options, grpc_options)
     if own.is_wanted(local):
         meshes.refuse_in_replica()
-        own.start(http_options)
+        own.start(http_options, grpc_options, detached=detached)
         return
     with meshes.starting(detached, http_options, grpc_options, name) as start_now:
         start_now()
@@ -78,7 +77,7 @@ def run(
     meshes.refuse_in_replica()
     _check_options(http_options, grpc_options)
     if own.is_wanted(local):
-        return _run_local(node, name, route_prefix, blocking, http_options)
+        return _run_local(node, name, route_prefix, blocking, http_options, grpc_options)
     with meshes.starting(http_options=http_options, grpc_options=grpc_options) as start_now:
         from mesh import deploying
         from mesh.application import application_of
@@ -99,7 +98,7 @@ def run(
 
 def status() -> MeshStatus:
     """The mesh of this process, or the one mesh of this user that runs. Raises MeshUnavailable when there is none."""
-    if (local := _local()) is not None:
+    if (local := meshes.local()) is not None:
         return local.status()
     mesh = meshes.to_ask()
     from mesh.application_status import MeshStatus
@@ -115,8 +114,8 @@ def list_deployments() -> dict[str, Deployment[Any]]:
     from mesh.deployments import stored_deployment
     from mesh.lookup import names_of
 
-    mesh = meshes.to_ask()
-    found = names_of(mesh.ask(mesh.connection.client.applications()))
+    mesh = meshes.asked()
+    found = names_of(mesh.applications())
     return {name: stored_deployment(mesh, *one) for name, one in found.items()}
 
 
@@ -129,8 +128,8 @@ def get_deployment(name: str, application: str | None = None) -> Deployment[Any]
     from mesh.deployments import stored_deployment
     from mesh.lookup import find_deployment
 
-    mesh = meshes.to_ask()
-    return stored_deployment(mesh, *find_deployment(mesh.ask(mesh.connection.client.applications()), name, application))
+    mesh = meshes.asked()
+    return stored_deployment(mesh, *find_deployment(mesh.applications(), name, application))
 
 
 def delete(name: str) -> None:
@@ -178,18 +177,18 @@ def get(ref: Any, timeout_s: float | None = None) -> Any:
     return value_of(ref, timeout_s)
 
 
-def _local() -> LocalMesh | None:
-    """The local mesh, when this process uses no other."""
-    return None if meshes.is_used() else own.present()
-
-
 def _run_local(
-    node: DeploymentNode[T], name: str, route_prefix: str | None, blocking: bool, http_options: HTTPOptions | None
+    node: DeploymentNode[T],
+    name: str,
+    route_prefix: str | None,
+    blocking: bool,
+    http_options: HTTPOptions | None,
+    grpc_options: GRPCOptions | None,
 ) -> DeploymentHandle[T]:
     from mesh.application import application_of
 
     application = application_of(node, name, route_prefix)
-    mesh = own.start(http_options)
+    mesh = own.start(http_options, grpc_options)
     handle: DeploymentHandle[T] = mesh.deploy(application)
     if blocking:
         mesh.wait_for_interrupt()

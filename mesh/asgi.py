@@ -111,10 +111,11 @@ class ApplicationAnswer(Response):
             _log.exception("the application failed path=%s", whole_path)  # the client has its answer, mostly a 500
 
 
-def open_application(built: Any, state: dict[str, Any]) -> ASGIApp | None:
+def open_application(built: Any, state: dict[str, Any], own: Callable[[Any], Any]) -> ASGIApp | None:
     """The application of a replica's object, its routes bound to that; None for an object without an ingress.
 
-    ``state`` is what its lifespan yields, for every request. Runs the user's code: raises whatever it raises.
+    ``state`` is what its lifespan yields, for every request. ``own`` gives the application of this replica alone for
+    one that others may have, too. Runs the user's code: raises whatever it raises.
     """
     known: Ingress | None = getattr(type(built), "__mesh_ingress__", None)
     if known is None:
@@ -124,7 +125,9 @@ def open_application(built: Any, state: dict[str, Any]) -> ASGIApp | None:
         module, _, name = application.partition(":")
         application = getattr(importlib.import_module(module), name)
     needed = _parameters_needed(application)
-    if needed <= 1:
+    if needed > 1:
+        application = own(application)
+    else:
         application = application(built) if needed else application()
     if not callable(application):
         raise ConfigError(f"the ingress of {known.owner} made no ASGI application but {application!r}")

@@ -27,7 +27,7 @@ from mesh.user_config import decode_user_config
 
 if TYPE_CHECKING:
     from mesh.handle import DeploymentHandle
-    from mesh.used_mesh import UsedMesh
+    from mesh.single_deploy import DeployedMesh
 
 C = TypeVar("C")
 
@@ -141,17 +141,18 @@ class Deployment(Generic[D]):
         """
         from mesh import meshes
         from mesh.local import own
+        from mesh.single_deploy import prepare
 
-        if own.is_wanted() or (own.present() is not None and not meshes.is_used()):
-            from mesh.application import application_of
-
-            application = application_of(self.bind(*args, **kwargs), self.name, self.route_prefix)
-            own.start().deploy(application)
+        if own.is_wanted() or meshes.local() is not None:
+            local, application = prepare(self, args, kwargs, own.start)
+            local.deploy(application)
             return
         with meshes.starting() as start:
-            from mesh.deploying import deploy_alone
+            from mesh import deploying
 
-            deploy_alone(self, args, kwargs, start)
+            mesh, application = prepare(self, args, kwargs, start)
+            deploying.deploy(mesh, application)
+            mesh.say_at_exit()
 
     def delete(self) -> None:
         """Take it away, and wait until its replicas have ended what they had begun.
@@ -159,17 +160,24 @@ class Deployment(Generic[D]):
         Raises :class:`mesh.errors.DeploymentNotFound` when it is not deployed, :class:`ConfigError` when it is one of
         several deployments of an application, which is deleted as a whole: :func:`mesh.delete`.
         """
-        from mesh import deploying, meshes
+        from mesh import meshes
+        from mesh.single_deploy import locate
 
-        mesh = meshes.to_ask()
-        mesh.check_may_deploy()
-        application, name = deploying.locate(mesh, self)
+        local = meshes.local()
+        if local is None:
+            meshes.to_ask().check_may_deploy()
+        application, name = locate(meshes.asked(), self)
         if others := [one.name for one in application.deployments if one.name != name]:
             raise ConfigError(
                 f"{name!r} is part of application {application.name!r}, with {', '.join(others)}: "
                 f"mesh.delete({application.name!r}) takes all of it away"
             )
-        deploying.delete(mesh, application.name)
+        if local is not None:
+            local.delete(application.name)
+        else:
+            from mesh import deploying
+
+            deploying.delete(meshes.to_ask(), application.name)
 
     @overload
     def get_handle(self: Deployment[type[C]]) -> DeploymentHandle[C]: ...  # type: ignore[overload-overlap] # classes first
@@ -177,20 +185,21 @@ class Deployment(Generic[D]):
     def get_handle(self) -> DeploymentHandle[D]: ...
     def get_handle(self) -> DeploymentHandle[Any]:
         """A handle that calls it; raises :class:`mesh.errors.DeploymentNotFound` when it is not deployed."""
-        from mesh import deploying, meshes
+        from mesh import meshes
         from mesh.handle import DeploymentHandle
+        from mesh.single_deploy import locate
 
-        mesh = meshes.to_ask()
-        application, name = deploying.locate(mesh, self)
-        return DeploymentHandle(application.name, name, run_directory=mesh.living.run_directory)
+        mesh = meshes.asked()
+        application, name = locate(mesh, self)
+        return DeploymentHandle(application.name, name, run_directory=mesh.run_directory)
 
     @property
     def url(self) -> str | None:
         """Where it answers HTTP once it is deployed by itself; None when it has no route or the mesh no HTTP."""
         from mesh import meshes
 
-        living = meshes.to_ask().living
-        return f"{living.url}{self.route_prefix}" if living.url and self.route_prefix else None
+        url = meshes.asked().url
+        return f"{url}{self.route_prefix}" if url and self.route_prefix else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises RuntimeError, which says what to do instead: a deployment is served, not called."""
@@ -250,9 +259,9 @@ def deployment(
     return lambda target: _decorate(target, changes)
 
 
-def stored_deployment(mesh: UsedMesh, application: ApplicationSpec, spec: DeploymentSpec) -> Deployment[Any]:
+def stored_deployment(mesh: DeployedMesh, application: ApplicationSpec, spec: DeploymentSpec) -> Deployment[Any]:
     """A deployment as it is found in a mesh."""
-    blobs = mesh.ask(mesh.connection.client.blobs(set(spec.blob_names())))
+    blobs = mesh.blobs(set(spec.blob_names()))
     route_prefix = application.route_prefix if spec.name == application.driver else None
     return Deployment(
         code=None,

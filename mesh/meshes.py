@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from mesh import context
 from mesh.errors import ConfigError, MeshUnavailable
 from mesh.listen_options import GRPCOptions, HTTPOptions
+from mesh.local import own
 
 if TYPE_CHECKING:
     from mesh.engine.owner import BootedEngine, EngineProcess
     from mesh.engine.places import LivingMesh
+    from mesh.local.local_mesh import LocalMesh
     from mesh.used_mesh import UsedMesh
 
 DEFAULT_NAME = "default"
@@ -119,6 +121,16 @@ def to_ask() -> UsedMesh:
     if len(meshes) > 1:
         raise MeshUnavailable(f"{len(meshes)} meshes are running, and one was expected: {_choice(meshes)}")
     return UsedMesh(_of_this_version(meshes[0]))
+
+
+def local() -> LocalMesh | None:
+    """The local mesh, when this process uses no other."""
+    return None if is_used() else own.present()
+
+
+def asked() -> UsedMesh | LocalMesh:
+    """The local mesh, when this process uses no other; otherwise as :func:`to_ask`."""
+    return local() or to_ask()
 
 
 def find(address: str) -> LivingMesh:

@@ -14,6 +14,10 @@ from mesh.errors import PayloadError
 
 _LOCKS = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
 _DEEPEST = 12
+_IN_THE_REPLICA = (
+    "make it in the replica: mesh.ingress(function) with a function that returns it, or mesh.ingress(lambda self: "
+    "self.app) when __init__ makes it"
+)
 
 
 def pickle_target(target: Any) -> bytes:
@@ -22,6 +26,21 @@ def pickle_target(target: Any) -> bytes:
         return _dumps(target)
     except Exception as error:
         raise PayloadError(_explain(target, error)) from error
+
+
+def copy_application(application: Any) -> Any:
+    """Another one like it, as a replica in a process of its own would have.
+
+    Raises :class:`mesh.errors.PayloadError` naming the part that cannot be copied.
+    """
+    try:
+        return cloudpickle.loads(_dumps(application))
+    except Exception as error:
+        path, culprit = _culprit(application, "app")
+        raise PayloadError(
+            f"in one process each replica has a copy of its application, and {path} is a {_kind(culprit)}, which "
+            f"cannot be copied ({error}). {_IN_THE_REPLICA[0].upper()}{_IN_THE_REPLICA[1:]}"
+        ) from error
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc] # untyped
@@ -51,13 +70,15 @@ def _explain(target: Any, error: Exception) -> str:
     if ingress is None or _can_be_pickled(ingress.application):
         return f"{name} cannot be sent to a replica, because it cannot be pickled: {error}"
     path, culprit = _culprit(ingress.application, "app")
-    kind = type(culprit)
     return (
-        f"{name} cannot be sent to a replica: {path} of its ingress is a {kind.__module__}.{kind.__qualname__}, which "
-        f"cannot be pickled ({error}). Either put the application into a module that replicas can import and write "
-        'mesh.ingress("module:app"), or make it in the replica: mesh.ingress(function) with a function that returns '
-        "it, or mesh.ingress(lambda self: self.app) when __init__ makes it"
+        f"{name} cannot be sent to a replica: {path} of its ingress is a {_kind(culprit)}, which cannot be pickled "
+        f"({error}). Either put the application into a module that replicas can import and write "
+        f'mesh.ingress("module:app"), or {_IN_THE_REPLICA}'
     )
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _culprit(value: Any, path: str) -> tuple[str, Any]:

@@ -6,12 +6,12 @@ What is imported here takes as long as a new engine takes to come up, so :mod:`m
 from __future__ import annotations
 
 import atexit
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mesh import connect
-from mesh.config import Application
+from mesh.config import Application, ApplicationSpec
 from mesh.connect import Connection
 from mesh.engine import state_directory
 from mesh.engine.found import FoundEngine
@@ -55,6 +55,24 @@ class UsedMesh:
                 "with it, so what is deployed there is up to that script: it can be asked and called; to deploy, use a "
                 "detached mesh (`meshctl start`)"
             )
+
+    @property
+    def run_directory(self) -> str:
+        """What names it to connections."""
+        return self.living.run_directory
+
+    @property
+    def url(self) -> str:
+        """Where it answers HTTP, without a slash at the end; empty when it does not."""
+        return self.living.url
+
+    def applications(self) -> Sequence[ApplicationSpec]:
+        """All applications that are wished for."""
+        return self.ask(self.connection.client.applications())
+
+    def blobs(self, names: set[str]) -> Mapping[str, bytes]:
+        """Pickles that it has stored, by their SHA-256."""
+        return self.ask(self.connection.client.blobs(names))
 
     def ask(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result, or :class:`MeshUnavailable` as soon as the engine has ended."""

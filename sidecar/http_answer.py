@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from starlette.responses import Response
 
 from mesh.answers import answer_of, run_response
 from mesh.payload import BYTES, HTTP_RESPONSE, Payload
+from sidecar.items import LONGEST_RUN_S
 from sidecar.steps import steps_on_turn
 
 if TYPE_CHECKING:
@@ -28,14 +31,22 @@ async def answer_http(work: Work, request: Request | None, result: Any) -> None:
 
 
 async def _stream_response(work: Work, request: Request | None, response: Response) -> None:
-    pieces = run_response(response, request)
-    try:
-        await work.send(Payload(HTTP_RESPONSE, await anext(pieces)))
-        async for piece in pieces:
-            if piece:
-                await work.send(Payload(BYTES, piece))
-            else:
-                work.end_items()  # the client has it all; background tasks may still run
-    finally:
-        await pieces.aclose()
+    is_begun = False
+    pause_s = 0.0
+
+    async def give(piece: bytes) -> None:
+        nonlocal is_begun, pause_s
+        if not is_begun:
+            is_begun = True
+            await work.send(Payload(HTTP_RESPONSE, piece))
+            return
+        if not piece:
+            work.end_items()  # the client has it all; background tasks may still run
+            return
+        await work.send(Payload(BYTES, piece))
+        if monotonic() >= pause_s:
+            await asyncio.sleep(0)  # pieces of the same moment share a batch; one before a long step is sent now
+            pause_s = monotonic() + LONGEST_RUN_S
+
+    await run_response(response, request, give)
     work.yielded(None)

@@ -64,12 +64,19 @@ class BoundMethod:
 class UserCode:
     """The user's object of one replica. ``build`` comes first, once, on the turn.
 
-    ``read_blob`` gives the blob of a SHA-256.
+    ``read_blob`` gives the blob of a SHA-256. ``own_application`` makes the application of an ingress one of this
+    replica alone, where the process has several: a process of its own has imported or unpickled its own.
     """
 
-    def __init__(self, spec: DeploymentSpec, read_blob: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        spec: DeploymentSpec,
+        read_blob: Callable[[str], bytes],
+        own_application: Callable[[Any], Any] = lambda application: application,
+    ) -> None:
         self._spec = spec
         self._read_blob = read_blob
+        self._own_application = own_application
         self._methods: dict[str, BoundMethod] = {}
         self.application: ASGIApp | None = None
         """The ASGI application of an object with an ingress."""
@@ -81,7 +88,7 @@ class UserCode:
             target = load_target(self._spec.import_path, self._blob(self._spec.target_blob))
             args, kwargs = cloudpickle.loads(self._blob(self._spec.init_blob)) if self._spec.init_blob else ((), {})
             built = target(*args, **kwargs) if inspect.isclass(target) else target
-            self.application = open_application(built, self.application_state)
+            self.application = open_application(built, self.application_state, self._own_application)
         except BaseException as error:
             raise ConstructionFailed(error) from error
         self._methods = {method.name: _bind(built, method) for method in self._spec.methods}

@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
 from mesh.cli.mesh_option import MeshOption, choose
+from mesh.engine.output import Lines
 
 BRIDGE = "bridge"
 """All of them: one alone is "bridge-2", say."""
@@ -73,45 +74,68 @@ def _is_meant(process_id: str, name: str | None) -> bool:
 
 
 class Tail:
-    """One log from its last lines on. A log that is full is begun anew by its writer; what was in it is then read."""
+    """One process's log from its last lines on, the older part included that its writer has set aside."""
 
     def __init__(self, path: Path, last_lines: int | None) -> None:
         self._path = path
+        self._older_path = Path(f"{path}.1")
         self._last_lines = last_lines
-        self._file = path.open("rb")
+        self._lines = Lines()
+        try:
+            self._file: BinaryIO = self._older_path.open("rb")
+        except FileNotFoundError:
+            self._file = path.open("rb")
 
     def print_new(self) -> None:
         """Print the lines that have come since the last time."""
-        new = self._file.read().splitlines()
-        if self._is_replaced():
-            new += self._file.read().splitlines()  # what came between the two looks
+        new = self._lines.feed(self._file.read())
+        while (following := self._following()) is not None:
+            new += self._lines.feed(self._file.read())  # what came between the two looks
             self._file.close()
-            self._file = self._path.open("rb")
-            new += self._file.read().splitlines()
+            self._file = following
+            new += self._lines.feed(self._file.read())
         if self._last_lines is not None:
             new = list(deque(new, self._last_lines))
             self._last_lines = None
         for line in new:
-            print(f"({self._path.stem}) {line.decode(errors='replace')}", flush=True)
+            print(f"({self._path.stem}) {line[:-1].decode(errors='replace')}", flush=True)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
-    def _is_replaced(self) -> bool:
-        try:
-            return os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
-        except FileNotFoundError:
-            return False
+    def _following(self) -> BinaryIO | None:
+        """The file that was begun when this one was full, opened; None while this is the one that is written."""
+        with suppress(FileNotFoundError):  # it is being set aside, or has gone with the mesh
+            current = self._path.open("rb")
+            if self._is_read(current):
+                current.close()
+                return None
+            try:
+                older = self._older_path.open("rb")
+            except FileNotFoundError:
+                return current
+            if self._is_read(older):
+                older.close()
+                return current
+            current.close()
+            return older  # the writer was fast: it has filled another one meanwhile
+        return None
+
+    def _is_read(self, file: BinaryIO) -> bool:
+        return os.path.sameopenfile(file.fileno(), self._file.fileno())
 
 
 def _follow(folder: Path, name: str | None, tails: dict[Path, Tail], goes_on: Callable[[], bool]) -> None:
     """Until the end of the mesh; replicas that are new are followed, too."""
-    while goes_on():
+    is_over = False
+    while not is_over:
+        is_over = not goes_on()  # asked first: what was said last is shown as well
         with suppress(FileNotFoundError):  # a log was removed while it was looked at
             for log in chosen(folder, name):
                 if log not in tails:
                     tails[log] = Tail(log, None)
         for tail in tails.values():
             tail.print_new()
-        time.sleep(LOOK_AGAIN_S)
+        if not is_over:
+            time.sleep(LOOK_AGAIN_S)

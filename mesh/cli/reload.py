@@ -16,6 +16,7 @@ from mesh.cli.applications import is_config_file
 from mesh.config import Application
 from mesh.errors import MeshError
 from mesh.notices import show
+from mesh.single_deploy import renewed
 
 if TYPE_CHECKING:
     from mesh.cli.applications import Wanted
@@ -83,5 +84,5 @@ def _deployed(mesh: UsedMesh, before: Wanted, load: Callable[[], Wanted]) -> Wan
 
 def _renewed(application: Application) -> Application:
     """With new replicas for everything: a change may be in a module that only the changed replica would import."""
-    deployments = tuple(deploying.renewed(spec) for spec in application.spec.deployments)
+    deployments = tuple(renewed(spec) for spec in application.spec.deployments)
     return replace(application, spec=replace(application.spec, deployments=deployments))

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from mesh.application_status import ApplicationStatus
@@ -21,6 +21,7 @@ from mesh.local.connection import LocalConnection
 from mesh.local.views import application_status, endpoint_set
 from mesh.loops import LoopThread
 from mesh.router.endpoints import Endpoint
+from mesh.target_pickle import copy_application
 from mesh.v1 import endpoint_pb2
 from sidecar.replica import Replica
 from sidecar.session import ReplicaSession
@@ -34,10 +35,11 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class LocalApplication:
-    """An application that runs here: its replicas by deployment."""
+    """An application that runs here: its replicas by deployment, and the pickles of its spec by their SHA-256."""
 
     spec: ApplicationSpec
     replicas: Mapping[str, list[LocalReplica]]
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class LocalReplica(Replica):
@@ -88,7 +90,7 @@ class LocalApplications:
         for replica in (replica for replicas in new.values() for replica in replicas):
             self.by_id[replica.replica_id] = replica
             await replica.lives.enter_async_context(replica.looked_after(lambda: None))
-        self._applications[spec.name] = LocalApplication(spec, {**kept, **new})
+        self._applications[spec.name] = LocalApplication(spec, {**kept, **new}, application.blobs)
         self._publish({})
         if before is not None:
             gone = {name: replicas for name, replicas in before.replicas.items() if name not in kept}
@@ -131,6 +133,13 @@ class LocalApplications:
             _, application = self._applications.popitem()
             await self._end(application, None if drain else 0.0)
 
+    def specs(self) -> tuple[ApplicationSpec, ...]:
+        return tuple(application.spec for application in list(self._applications.values()))
+
+    def blobs(self, names: set[str]) -> dict[str, bytes]:
+        every = [application.blobs for application in list(self._applications.values())]
+        return {name: blob for blobs in every for name, blob in blobs.items() if name in names}
+
     def statuses(self) -> tuple[ApplicationStatus, ...]:
         return tuple(
             application_status(application.spec, application.replicas)
@@ -156,7 +165,8 @@ class LocalApplications:
         replicas = []
         for rank in range(spec.config.num_replicas):
             context = ReplicaContext(spec.application, spec.name, f"{spec.name}#{next(self._launched):06x}", rank)
-            replicas.append(LocalReplica(context, spec, UserCode(spec, blobs.__getitem__), self.connection))
+            user_code = UserCode(spec, blobs.__getitem__, copy_application)
+            replicas.append(LocalReplica(context, spec, user_code, self.connection))
         return replicas
 
     def _check_route(self, spec: ApplicationSpec) -> None:

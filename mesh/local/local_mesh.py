@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from mesh import connect
 from mesh.application_status import MeshStatus
-from mesh.config import Application
+from mesh.config import Application, ApplicationSpec
 from mesh.engine.listeners import bind
 from mesh.errors import ConfigError
 from mesh.handle import DeploymentHandle
@@ -61,9 +62,27 @@ class LocalMesh:
         self._url = f"http://{host}:{listeners[0].getsockname()[1]}/"
 
     @property
+    def run_directory(self) -> str:
+        """What names it to connections; it has no directory."""
+        return self.connection.run_directory
+
+    @property
+    def url(self) -> str:
+        """Where it answers HTTP, without a slash at the end; empty when it does not."""
+        return self._url.rstrip("/")
+
+    def applications(self) -> Sequence[ApplicationSpec]:
+        """All applications that run here."""
+        return self._applications.specs()
+
+    def blobs(self, names: set[str]) -> Mapping[str, bytes]:
+        """Pickles of theirs, by their SHA-256."""
+        return self._applications.blobs(names)
+
+    @property
     def application_names(self) -> tuple[str, ...]:
         """The applications that run here."""
-        return tuple(application.name for application in self._applications.statuses())
+        return tuple(spec.name for spec in self.applications())
 
     def status(self) -> MeshStatus:
         """What runs here; engine and owner are this process."""

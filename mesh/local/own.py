@@ -7,13 +7,15 @@ import threading
 from typing import TYPE_CHECKING
 
 from mesh.errors import ConfigError
-from mesh.listen_options import HTTPOptions
+from mesh.listen_options import GRPCOptions, HTTPOptions
 
 if TYPE_CHECKING:
     from mesh.local.local_mesh import LocalMesh
 
 LOCAL_VARIABLE = "MESH_LOCAL"
 """The environment variable that makes a mesh local where nothing else is said: 1 = local."""
+
+_OF_PROCESSES = f"start a mesh of processes, with local=False or without {LOCAL_VARIABLE}=1"
 
 _own: LocalMesh | None = None
 _lock = threading.RLock()
@@ -24,11 +26,21 @@ def is_wanted(local: bool | None = None) -> bool:
     return os.environ.get(LOCAL_VARIABLE, "") not in ("", "0") if local is None else local
 
 
-def start(http_options: HTTPOptions | None = None) -> LocalMesh:
+def start(
+    http_options: HTTPOptions | None = None, grpc_options: GRPCOptions | None = None, *, detached: bool = False
+) -> LocalMesh:
     """The local mesh, made when there is none; it answers HTTP when options for that are given.
 
-    Raises :class:`mesh.errors.ConfigError` when it answers at another place already, and for several bridges.
+    Raises :class:`mesh.errors.ConfigError` when it answers at another place already, and for what only a mesh of
+    processes has.
     """
+    if detached:
+        raise ConfigError(f"a local mesh ends with this process, so it cannot be detached: {_OF_PROCESSES}")
+    if grpc_options is not None:
+        raise ConfigError(
+            "a local mesh has no gRPC door: call the handle that mesh.run returns, or HTTP where http_options say; "
+            f"for PredictService {_OF_PROCESSES}"
+        )
     if http_options is not None and http_options.bridges > 1:
         raise ConfigError(f"a local mesh is one process: it has one bridge, not {http_options.bridges}")
     from mesh.local.local_mesh import LocalMesh

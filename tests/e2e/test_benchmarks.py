@@ -35,6 +35,23 @@ def test_one_benchmark_as_table_json_and_document(tmp_path: Path) -> None:
     assert stored.stdout.splitlines()[-1] == ended.stdout.splitlines()[-1]
 
 
+def test_streaming_is_read_to_its_end_on_both_sides(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    ended = run_python(
+        *("-m", "benchmarks", "--only", "http_streams", "--rounds", "1", "--quick", "--json", str(figures))
+    )
+    assert ended.code == 0, ended.stderr
+    written = json.loads(figures.read_text())
+    assert [row["unit"] for row in written["rows"]] == [
+        *("chunks/s", "chunks/s", "p50 ms"),
+        *("p99 ms late", "p50 ms late", "worst ms late"),
+    ]
+    for row in written["rows"]:
+        assert row["mesh"]["median"] > 0
+        assert row["baseline"]["median"] > 0
+        assert 0 < row["rounds"][0]["mesh"]["figures"]["client busy"] < 1
+
+
 def test_unknown_benchmark_names_the_known() -> None:
     ended = run_python("-m", "benchmarks", "--only", "handel_calls")
     assert ended.code == 2

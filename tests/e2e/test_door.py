@@ -181,12 +181,38 @@ def test_method_that_yields_is_refused_by_predict_and_cancelled(door: PredictSer
     mesh.DeploymentHandle("default", "Clerk").ended.remote(key).result(LIMIT_S)
 
 
-def test_stream_that_breaks_half_way_has_its_items_and_its_error(door: PredictServiceStub) -> None:
-    items = door.PredictStream(PredictStreamRequest(method="breaks"), timeout=LIMIT_S)
-    assert next(items).body == b"1"
+@pytest.mark.parametrize("number", [0, 1, 600])
+@pytest.mark.parametrize("method", ["breaks", "breaks_on_turn"])
+def test_stream_that_breaks_half_way_has_its_items_and_its_error(
+    door: PredictServiceStub, method: str, number: int
+) -> None:
+    items = door.PredictStream(PredictStreamRequest(method=method, body=b"%d" % number), timeout=LIMIT_S)
+    assert [next(items).body for _ in range(number)] == [b"%d" % n for n in range(number)]
     error, details = _refused(lambda: next(items))
     assert (error.code(), error.details()) == (grpc.StatusCode.UNKNOWN, "LookupError: no more cats")
     assert details["ErrorInfo"].metadata["type"] == "LookupError"
+    assert method in details["DebugInfo"].detail
+
+
+def test_stream_whose_next_item_is_too_late_has_its_items_and_its_error(door: PredictServiceStub, key: str) -> None:
+    items = door.PredictStream(PredictStreamRequest(method="waits", body=json.dumps(key).encode()), timeout=2)
+    assert next(items).body == b'"first"'
+    with pytest.raises(grpc.RpcError) as raised:
+        next(items)
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    _gate().cancelled.remote(key).result(LIMIT_S)
+
+
+def test_stream_of_a_replica_that_dies_has_its_items_and_is_unavailable(door: PredictServiceStub) -> None:
+    mesh.run(services.Mortal.bind(), name="mortal", route_prefix=None)
+    request = PredictStreamRequest(application="mortal", method="dies", body=b"3")
+    items = door.PredictStream(request, timeout=LIMIT_S)
+    assert [next(items).body for _ in range(3)] == [b"0", b"1", b"2"]
+    error, details = _refused(lambda: next(items))
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "while it worked on Mortal.dies" in error.details()
+    assert details["ErrorInfo"].reason
+    mesh.delete("mortal")
 
 
 async def test_item_arrives_before_the_next_is_made(async_door: PredictServiceStub, key: str) -> None:

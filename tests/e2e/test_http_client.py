@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -459,9 +460,47 @@ async def test_endless_stream_holds_up_nobody(async_client: httpx.AsyncClient, c
 
 
 @pytest.mark.feature("44h")
-async def test_stream_that_breaks_half_way_is_seen_to_be_cut(async_client: httpx.AsyncClient, key: str) -> None:
-    with pytest.raises(httpx.RemoteProtocolError):
-        await async_client.get("/streams/broken", params={"key": key})
+async def test_each_piece_leaves_before_the_generator_computes_on(
+    async_client: httpx.AsyncClient, key: str, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    seen.write_text("")
+    async with async_client.stream("GET", "/streams/computes", params={"key": key, "file": str(seen)}) as answer:
+        pieces = answer.aiter_text()
+        for number in range(3):
+            assert await anext(pieces) == str(number)
+            seen.write_text(str(number))
+        assert [piece async for piece in pieces] == []
+
+
+@pytest.mark.feature("44h")
+@pytest.mark.parametrize("number", [1, 2000], ids=["soon", "late"])
+@pytest.mark.parametrize("kind", ["response", "generator", "plain"])
+async def test_stream_that_breaks_half_way_is_seen_to_be_cut(
+    async_client: httpx.AsyncClient, key: str, kind: str, number: int
+) -> None:
+    came: list[bytes] = []
+
+    async def read(answer: httpx.Response) -> None:
+        async for piece in answer.aiter_raw():
+            came.append(piece)
+
+    async with async_client.stream("GET", f"/streams/broken_{kind}", params={"key": key, "number": number}) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            await read(answer)
+    assert b"".join(came) == b"piece" * number
+    assert (await async_client.get("/streams/plain", params={"key": key})).text == "0\n1\n2\n"
+
+
+@pytest.mark.feature("44h")
+async def test_stream_whose_next_piece_is_too_late_is_cut(async_client: httpx.AsyncClient, key: str) -> None:
+    hurry = {"X-Request-Timeout-Seconds": "0.5"}  # the deployment has 60
+    async with async_client.stream("GET", "/streams/stuck", params={"key": key}, headers=hurry, timeout=20) as answer:
+        pieces = answer.aiter_bytes()
+        assert await anext(pieces) == b"first"
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            await anext(pieces)
 
 
 # --- drivers

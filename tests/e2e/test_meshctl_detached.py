@@ -31,6 +31,24 @@ class Broken:
 node = Broken.bind()
 """
 
+TALKATIVE = """
+import mesh
+
+
+@mesh.deployment
+class Talkative:
+    def __init__(self):
+        self.said = 0
+
+    def say(self, lines):
+        for _ in range(lines):
+            print(f"line {self.said} {'x' * 1000}")
+            self.said += 1
+
+
+node = Talkative.bind()
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in ("shop.py", "shop.yaml"):
         shutil.copy(ROOT / "tests" / "services" / file, folder)
     (folder / "broken.py").write_text(BROKEN)
+    (folder / "talkative.py").write_text(TALKATIVE)
     return folder
 
 
@@ -124,6 +143,24 @@ def test_logs_are_followed_until_the_mesh_ends(detached: str, folder: Path) -> N
             assert following.wait(LIMIT_S) == 0
         finally:
             following.kill()
+
+
+@pytest.mark.feature("64")
+def test_logs_are_followed_through_files_that_are_full(detached: str, folder: Path) -> None:
+    done("deploy", "talkative:node", "--route-prefix", "/talkative", cwd=folder)
+    handle = mesh.get_deployment("Talkative").get_handle()
+    command = [MESHCTL, "logs", "Talkative", "-f", "-n", "5000"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as following:
+        try:
+            assert following.stdout is not None
+            for first in range(0, 2700, 900):  # a log file holds about 1,000 of these lines
+                handle.say.remote(900).result(timeout_s=LIMIT_S)
+                for number in range(first, first + 900):
+                    assert following.stdout.readline().split()[1:3] == [b"line", b"%d" % number]
+        finally:
+            following.kill()
+    shown = done("logs", "Talkative", "-n", "1500", cwd=folder).splitlines()
+    assert [line.split()[2] for line in shown] == [str(number) for number in range(1200, 2700)]
 
 
 @pytest.mark.feature("65")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator
@@ -94,9 +95,15 @@ class Clerk:
         for n in range(number):
             yield bytes(n)
 
-    async def breaks(self) -> AsyncGenerator[int, None]:
-        """Yields once, then raises."""
-        yield 1
+    async def breaks(self, number: int) -> AsyncGenerator[int, None]:
+        """Yields so many numbers, then raises."""
+        for n in range(number):
+            yield n
+        raise LookupError("no more cats")
+
+    def breaks_on_turn(self, number: int) -> Generator[int, None, None]:
+        """The same in a plain generator."""
+        yield from range(number)
         raise LookupError("no more cats")
 
     async def endless(self, key: str) -> AsyncGenerator[bytes, None]:
@@ -134,3 +141,15 @@ class Narrow:
 def greet(name: str = "stranger") -> str:
     """A function, which has no method of a name."""
     return f"hello {name}"
+
+
+@mesh.deployment
+class Mortal:
+    """Ends in the middle of its answer."""
+
+    async def dies(self, number: int) -> AsyncGenerator[int, None]:
+        """Yields so many numbers, then takes its process with it."""
+        for n in range(number):
+            yield n
+        await asyncio.sleep(0.1)  # what was yielded is on its way
+        os._exit(1)

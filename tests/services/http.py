@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import enum
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, StreamingResponse
 
 import mesh
+from tests.e2e.commands import wait_until
 from tests.services.handles import Refused
 
 
@@ -208,7 +211,16 @@ class Streams:
             return self._plain_pieces()
         if kind == "/endless":
             return StreamingResponse(self._endless())
-        return StreamingResponse(self._broken())
+        if kind == "/stuck":
+            return StreamingResponse(self._stuck())
+        if kind == "/computes":
+            return StreamingResponse(self._computes(request.query_params["file"]))
+        number = int(request.query_params["number"])
+        return {
+            "/broken_response": lambda: StreamingResponse(self._broken(number), media_type="text/event-stream"),
+            "/broken_generator": lambda: self._broken(number),
+            "/broken_plain": lambda: self._broken_plain(number),
+        }[kind]()
 
     async def _pieces(self, key: str) -> AsyncIterator[str]:
         yield "first\n"
@@ -223,8 +235,24 @@ class Streams:
         while True:
             yield bytes(100_000)
 
-    async def _broken(self) -> AsyncIterator[bytes]:
+    async def _stuck(self) -> AsyncIterator[bytes]:
         yield b"first"
+        await asyncio.Event().wait()
+
+    async def _computes(self, file: str) -> AsyncIterator[bytes]:
+        """Holds the loop of its replica behind each piece until the client has said, in a file, that it is there."""
+        for number in range(3):
+            yield b"%d" % number
+            wait_until(lambda number=number: Path(file).read_text() == str(number))  # type: ignore[misc]
+
+    async def _broken(self, number: int) -> AsyncIterator[bytes]:
+        for _ in range(number):
+            yield b"piece"
+        raise LookupError("broken half way")
+
+    def _broken_plain(self, number: int) -> Iterator[bytes]:
+        for _ in range(number):
+            yield b"piece"
         raise LookupError("broken half way")
 
 

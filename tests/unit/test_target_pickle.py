@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 import mesh
 from mesh.errors import PayloadError
-from mesh.target_pickle import pickle_target
+from mesh.target_pickle import copy_application, pickle_target
 
 
 def _sent(target: Any) -> Any:
@@ -76,3 +76,18 @@ def test_culprit_in_an_application_is_named(where: str) -> None:
     with pytest.raises(PayloadError) as refused:
         pickle_target(Site)
     assert f"app.state.deep{step} of its ingress is a builtins.generator" in str(refused.value)
+
+
+def test_copy_of_an_application_shares_no_route() -> None:
+    app = Starlette()
+    app.add_route("/", lambda request: None)  # type: ignore[arg-type, return-value] # nobody calls it
+    copy = copy_application(app)
+    copy.routes.clear()
+    assert [route.path for route in app.routes] == ["/"]  # type: ignore[attr-defined] # added above
+
+
+def test_application_that_cannot_be_copied_names_the_part_and_the_way_out() -> None:
+    app = Starlette()
+    app.state.items = (number for number in range(3))
+    with pytest.raises(PayloadError, match=r"app\.state\.items is a builtins\.generator.* Make it in the replica"):
+        copy_application(app)

@@ -12,7 +12,7 @@ import re
 import pytest
 
 import mesh
-from tests.e2e.commands import Ended, run_python
+from tests.e2e.commands import ROOT, Ended, run_python
 from tests.e2e.local.conftest import LocalMesh
 from tests.e2e.test_examples import SERVED
 
@@ -27,9 +27,22 @@ def test_served_example_answers_its_client(own_mesh: LocalMesh, node: str, print
     assert (client.stdout, client.stderr, client.code) == (printed, "", 0)
 
 
-@pytest.mark.parametrize(
-    "script", [("arithmetic",), ("key_concepts", "0"), ("drawing",), ("digits.demo",)], ids=" ".join
-)
+SCRIPTS = [("arithmetic",), ("key_concepts", "0"), ("drawing",), ("digits.demo",)]
+PARTS = {"digits.graph", "digits.images"}
+"""What a script of the folder imports."""
+OF_PROCESSES = {"clients.served", "clients.python.client"}
+"""They are about the gRPC door, which a local mesh has not."""
+
+
+def test_every_example_is_here() -> None:
+    folder = ROOT / "examples"
+    there = {".".join(file.relative_to(folder).with_suffix("").parts) for file in folder.rglob("*.py")}
+    served = {str(case.values[0]).partition(":")[0] for case in SERVED}
+    run = {*served, *(f"{module}_client" for module in served), *(module for module, *_ in SCRIPTS)}
+    assert {module for module in there if not module.endswith("__init__")} == run | PARTS | OF_PROCESSES
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=" ".join)
 def test_script_prints_the_same_with_and_without_processes(script: tuple[str, ...]) -> None:
     with_processes, without = (_run(script, environment) for environment in ({"MESH_LOCAL": "0"}, LOCAL))
     assert without.code == with_processes.code == 0, without.stderr

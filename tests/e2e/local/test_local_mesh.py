@@ -132,6 +132,55 @@ def _hello(request: Any) -> str:
     return f"Hello, {request.query_params['name']}!"
 
 
+def test_what_only_processes_have_is_refused_with_the_way_out() -> None:
+    with pytest.raises(mesh.ConfigError, match=r"cannot be detached: start a mesh of processes, with local=False"):
+        mesh.start(detached=True, local=True)
+    with pytest.raises(mesh.ConfigError, match=r"no gRPC door: call the handle .* with local=False"):
+        mesh.run(Keeps.bind(), local=True, grpc_options=mesh.GRPCOptions(port=0))
+    with pytest.raises(mesh.MeshUnavailable):
+        mesh.status()
+
+
+def test_a_deployment_is_found_by_name_deployed_again_and_deleted() -> None:
+    mesh.start(local=True)
+    original = Built.options(num_replicas=2)
+    original.deploy(1)
+    found = mesh.get_deployment("Built")
+    assert found == original
+    assert mesh.list_deployments() == {"Built": found}
+    before = _replica_ids()
+    found.deploy()
+    assert not before & _replica_ids()
+    assert found.get_handle().argument.remote().result(timeout_s=30) == 1
+    found.options(num_replicas=1).deploy(2)
+    assert found.get_handle().argument.remote().result(timeout_s=30) == 2
+    assert len(_replica_ids()) == 1
+    found.options(name="twin").deploy()
+    assert mesh.get_deployment("twin").get_handle().argument.remote().result(timeout_s=30) == 1
+    assert (found.url, found.route_prefix) == (None, "/Built")
+    found.delete()
+    assert list(mesh.list_deployments()) == ["twin"]
+    with pytest.raises(KeyError, match="there is no deployment 'Built'; there are: twin"):
+        mesh.get_deployment("Built")
+
+
+@mesh.deployment
+class Built:
+    """Tells what it was built with."""
+
+    def __init__(self, argument: int) -> None:
+        self._argument = argument
+
+    def argument(self) -> int:
+        """What the constructor got."""
+        return self._argument
+
+
+def _replica_ids() -> set[str]:
+    every = [one for application in mesh.status().applications for one in application.deployments]
+    return {replica.replica_id for one in every for replica in one.replicas}
+
+
 def test_two_applications_cannot_have_one_route() -> None:
     mesh.run(Keeps.bind(), local=True)
     with pytest.raises(mesh.ConfigError, match="application 'default' has it"):

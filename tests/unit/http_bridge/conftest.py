@@ -30,23 +30,31 @@ class FakeRouter:
     def __init__(self, handler: Handler, config: DeploymentConfig | None) -> None:
         self.config = config
         self.contexts: list[RequestContext] = []
+        self.timeouts_s: list[float | None] = []
         self._handler = handler
 
     async def wait_config(self) -> DeploymentConfig | None:
         return self.config
 
     def call(
-        self, method: str, payload: Payload, context: RequestContext, items: AsyncIterator[Payload] | None = None
+        self,
+        method: str,
+        payload: Payload,
+        context: RequestContext,
+        items: AsyncIterator[Payload] | None = None,
+        *,
+        timeout_s: float | None = None,
     ) -> asyncio.Future[Payload | FakeStream]:
         assert (method, payload.encoding) == ("__call__", HTTP_REQUEST)
         self.contexts.append(context)
+        self.timeouts_s.append(timeout_s)
         request = decode_request(payload.body, None if items is None else Bodies(items))
         return asyncio.ensure_future(self._answer(request))
 
     async def _answer(self, request: Request) -> Payload | FakeStream:
         answer = await answer_of(await self._handler(request))
         if isinstance(answer, Response):
-            return FakeStream(run_response(answer, request))
+            return FakeStream(answer, request)
         return Payload(HTTP_RESPONSE, answer)
 
 
@@ -66,21 +74,23 @@ class Bodies:
 class FakeStream:
     """The items of an answer, made in a task of their own as in a replica, so that cancelling ends them at once."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, response: Response, request: Request) -> None:
         self._items: asyncio.Queue[Payload | BaseException] = asyncio.Queue(1)
-        self._task = asyncio.ensure_future(self._produce(pieces))
+        self._task = asyncio.ensure_future(self._produce(response, request))
 
-    async def _produce(self, pieces: AsyncGenerator[bytes, None]) -> None:
+    async def _produce(self, response: Response, request: Request) -> None:
         encoding = HTTP_RESPONSE
+
+        async def give(piece: bytes) -> None:
+            nonlocal encoding
+            await self._items.put(Payload(encoding, piece))
+            encoding = BYTES
+
         try:
-            async for piece in pieces:
-                await self._items.put(Payload(encoding, piece))
-                encoding = BYTES
+            await run_response(response, request, give)
             await self._items.put(StopAsyncIteration())
         except Exception as error:
             await self._items.put(error)
-        finally:
-            await pieces.aclose()
 
     def __aiter__(self) -> FakeStream:
         return self

@@ -149,6 +149,7 @@ async def test_the_deadline_is_made_here(
     router = await mesh.serve("/", tell, config)
     await browser.ask("/", headers=headers).end()
     assert longest_s - 1 < left_s(router.contexts[0].deadline) <= longest_s
+    assert router.timeouts_s == [longest_s]  # which holds from item to item, too
 
 
 async def test_a_timeout_that_is_no_number_is_a_bad_request(mesh: FakeMesh, browser: Browser) -> None:
@@ -336,25 +337,6 @@ async def test_an_answer_that_fails_before_it_begins_is_an_error(mesh: FakeMesh,
     await mesh.serve("/", stream)
     await browser.ask("/").end()
     assert (browser.status, browser.is_complete) == (500, True)
-
-
-async def test_a_piece_that_does_not_come_in_time_cuts_the_answer(mesh: FakeMesh, browser: Browser) -> None:
-    ended = asyncio.Event()
-
-    async def words() -> AsyncGenerator[str, None]:
-        try:
-            yield "one"
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async def stream(request: Request) -> StreamingResponse:
-        return StreamingResponse(words())
-
-    await mesh.serve("/", stream, DeploymentConfig(request_timeout_s=0.05))
-    await browser.ask("/").end()
-    assert (browser.body, browser.is_complete) == (b"one", False)
-    await ended.wait()
 
 
 async def test_only_the_head_of_a_stream_is_made_for_a_head_request(mesh: FakeMesh, browser: Browser) -> None:

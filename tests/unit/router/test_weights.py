@@ -29,7 +29,9 @@ FAST = Seen(0.005, 0.0)
         pytest.param([FAST, Seen(0.005, 60)], [1, MOST_BY_SILENCE], id="silent for very long: perhaps one long call"),
         pytest.param([FAST, Seen(0.005, 0.005 * SILENT)], [1, 1], id="a silence such as any long call makes"),
         pytest.param([FAST, Seen(0.2, 0.05)], [1, 40], id="a slow one is not less slow because it was silent for less"),
-        pytest.param([Seen(1e-6, 0), Seen(SHORTEST_S * ALIKE * 0.99, 0)], [1, 1], id="what is very short is the machine's"),
+        pytest.param(
+            [Seen(1e-6, 0), Seen(SHORTEST_S * ALIKE * 0.99, 0)], [1, 1], id="what is very short is the machine's"
+        ),
     ],
 )
 def test_weights(seen: list[Seen], weights: list[float]) -> None:
