@@ -13,13 +13,14 @@ LANDED ?= $(shell git rev-parse -q --verify origin/main || git rev-parse -q --ve
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test docs features bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated programs proto clean help
+.PHONY: demo test docs features soak bench profile clients node-client go-client java-client lint buf buf-lint buf-breaking generated programs proto clean help
 
 help:
 	@echo 'make demo    deploy the handwritten digits, ask them a few hundred images, print what came out'
 	@echo 'make test    every check and every test'
 	@echo 'make docs    build the documentation, with the API, into site/'
 	@echo 'make features  what mesh promises, row by row, with the tests that show it'
+	@echo 'make soak    what takes minutes to be seen: deaths, updates and scaling under load; SOAK="deaths --seconds 10" for less'
 	@echo 'make bench   what mesh costs, each figure beside its baseline; BENCH="--quick --only chain" for less (fifteen minutes)'
 	@echo 'make profile where the time of a call, an HTTP request and a chain goes: flame graphs in profiles/ (wants root)'
 	@echo 'make clients build the clients in JavaScript, Go and Java, and have them call a mesh'
@@ -40,6 +41,11 @@ docs: .venv/.dev
 
 features: .venv/.dev
 	@$(BIN)/python -m tests.features
+
+# Apart from `make test`: each soak puts a mesh under load for a minute, one of them for ten.
+soak: .venv/.dev
+	@mkdir -p .benchmarks
+	$(BIN)/python -m tests.soak --json .benchmarks/soak.json $(SOAK)
 
 # HTTP is measured with wrk, a package of Debian; without it those rows say that they did not run.
 bench: .venv/.dev

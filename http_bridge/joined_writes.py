@@ -32,7 +32,8 @@ class JoinedWrites:
         """Write now what is held back."""
         if self._held:
             held, self._held = self._held, []
-            self.transport.write(b"".join(held))
+            if not self.is_closing():  # the client may have gone since
+                self.transport.write(b"".join(held))
 
     def close(self) -> None:
         """Close the connection after all that was written."""

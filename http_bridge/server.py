@@ -7,6 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Generator
+from time import monotonic
 from typing import Any, Final
 
 import uvicorn
@@ -15,6 +16,7 @@ from http_bridge.accepting import Acceptor
 from http_bridge.app import Bridge
 from http_bridge.connection import HttpConnection
 from http_bridge.shares import Shares
+from http_bridge.slow_clients import SlowClients
 
 DRAIN_S: Final = 20.0
 """Seconds that requests which have begun may take after :meth:`Server.stop`."""
@@ -56,6 +58,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, shares: Shares | None = None) -> None:
         super().__init__(config)
+        self.slow_clients = SlowClients()
         self._shares = shares
 
     @contextlib.contextmanager
@@ -76,6 +79,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         self._acceptor.tell_share()
+        if counter % 10 == 0:
+            self.slow_clients.look(self.server_state.connections, monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

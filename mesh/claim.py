@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mesh.errors import DeployInProgress
@@ -29,7 +29,8 @@ def claimed(run_directory: str, application: str, who: str) -> Iterator[None]:
                 "nothing was changed: try again when that has ended"
             ) from None
         os.truncate(descriptor, 0)
-        os.pwrite(descriptor, who.encode(errors="replace"), 0)
+        with suppress(OSError):  # a full disk takes the name, not the claim
+            os.pwrite(descriptor, who.encode(errors="replace"), 0)
         yield
     finally:
         os.close(descriptor)

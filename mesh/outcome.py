@@ -65,6 +65,10 @@ class ResultFuture(asyncio.Future[R]):
     def _deliver(self, result: Result) -> None:
         if self.done():
             return
+        if isinstance(result, BaseException):
+            # Raised here, it would keep the frames of all who had a part in the end of the call, and what they hold.
+            self.set_exception(_raisable(result))
+            return
         try:
             if isinstance(result, ItemStream):
                 value = self._generator(result)

@@ -15,12 +15,17 @@ from mesh.v1.replica_pb2 import DrainRequest, DrainResponse
 from sidecar.replica import Replica
 from sidecar.session import ReplicaSession
 
-_OPTIONS = (
+SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),
     # Callers ping every 5 s to see that this process is alive; gRPC would take that for abuse.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A caller whose host is gone leaves no word; its session, and with it its calls, must not stay for ever.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.http2.ping_timeout_ms", 5000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_send_message_length", 16 * 1024 * 1024),
 )
@@ -31,7 +36,7 @@ async def serving(
     replica: Replica, address: str, socket_path: str, token: str, on_drain: Callable[[float], None]
 ) -> AsyncIterator[None]:
     """Serve a replica while inside. ``on_drain(timeout_s)`` is what the Drain RPC calls."""
-    server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=_OPTIONS)
+    server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=SERVER_OPTIONS)
 
     async def session(_: object, stream: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         opened = ReplicaSession(replica)

@@ -272,6 +272,9 @@ class Work:
     def _over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            # The task refers back to this object: without the ring no collector has to find the two, and the memory
+            # that their arguments are in.
+            self.task = None
             if self._items is not None:
                 self._items.cut()
             self.session.left(self.call_id)

@@ -1,6 +1,8 @@
 """Batches over a unix socket between two processes of one host: each behind its length as four bytes, big-endian.
 
 The first message of the connecting side is the mesh's token; nothing is read from one that does not begin with it.
+The first of the other side is empty and says that there is somebody: the kernel also takes what nobody will ever read,
+from a process that is stopped or has no descriptor left for the connection. No batch is sent before it has come.
 Both ends work in the callbacks of the loop, without a task: what arrives together is read together, and what became
 ready meanwhile is written at the end of the same tick, or sooner when it is much: then both processes work at once
 instead of in turn.
@@ -35,6 +37,7 @@ class UnixSocket(asyncio.Protocol):
     def __init__(self, passenger: Passenger | None = None, *, greeting: bytes = b"") -> None:
         self._passenger = passenger
         self._greeting = greeting
+        self._is_welcome = not greeting  # whoever has nothing to prove may speak at once
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._unread = b""
@@ -77,7 +80,7 @@ class UnixSocket(asyncio.Protocol):
 
     def _send(self) -> None:
         self._held_since_s = monotonic()
-        if self._is_lost or self._passenger is None or self._transport is None:
+        if self._is_lost or self._passenger is None or self._transport is None or not self._is_welcome:
             return
         take = self._passenger.take
         while not self._is_paused and (batch := take()) is not None:
@@ -119,6 +122,10 @@ class UnixSocket(asyncio.Protocol):
 
     def _received(self, batch: bytes) -> None:
         assert self._passenger is not None
+        if not self._is_welcome:
+            self._is_welcome = True
+            self.wake()
+            return
         try:
             self._passenger.arrived(batch)
         except BaseException:
@@ -154,6 +161,8 @@ class Listener(UnixSocket):
             if len(greeting) < len(self._expected):
                 self._unread = data
                 return
+            assert self._transport is not None
+            self._transport.write(_message(b""))
             self._passenger = self._accept(self)
             self.wake()
             data = data[len(self._expected) :]

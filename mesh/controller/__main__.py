@@ -29,6 +29,16 @@ from mesh.loops import new_loop
 from mesh.token import TokenInterceptor
 from mesh.v1 import controller_pb2_grpc
 
+PINGS = (
+    # A process that is stopped keeps its connections. gRPC answers a ping in a thread of its own, whatever the user's
+    # code holds, the interpreter's lock included, so what answers none is no longer there for anybody.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 5000),
+    ("grpc.http2.ping_timeout_ms", 5000),  # what holds where both are; it would be a minute
+    ("grpc.http2.max_pings_without_data", 0),
+)
+"""The line of a replica whose process is stopped ends within ten seconds."""
+
 FATAL = 3
 """The exit code that tells the engine that another try would end the same way."""
 
@@ -73,6 +83,7 @@ async def serving(
     options = (
         ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
         ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
+        *PINGS,
     )
     server = grpc.aio.server(interceptors=(TokenInterceptor(token),), options=options)
     controller_pb2_grpc.add_ControllerServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

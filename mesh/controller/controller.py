@@ -7,9 +7,11 @@ Everything that can happen is an event in one inbox, so nothing here needs a loc
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import reduce
 from math import inf
 from typing import Any
 
@@ -22,9 +24,14 @@ from mesh.controller.publisher import Publisher
 from mesh.controller.reconcile import Action, Kill, Launch, reconcile
 from mesh.controller.rows import Key, blob_names, from_rows, to_rows
 from mesh.controller.state import MeshState
-from mesh.controller.store import Store
+from mesh.controller.store import Store, StoreUnwritable
 from mesh.engine.launcher import Launcher, LaunchFailed
 from mesh.errors import MeshError
+
+_log = logging.getLogger(__name__)
+
+STORE_AGAIN_S = 1.0
+"""After so long a store that could not be written is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class Controller:
         self._revision = 0
         self._stored: dict[Key, bytes] = {}
         self._wake_at_s = inf
+        self._is_unwritable = False
         self._performing: set[asyncio.Task[None]] = set()
 
     async def start(self, is_first: bool = False) -> None:
@@ -126,26 +134,43 @@ class Controller:
             else:
                 state = apply(state, event, now_s)
         step = reconcile(state, now_s, self._gpus)
-        self._state, self._wake_at_s = step.state, step.wake_at_s
-        await self._save({name: blob for wish in accepted for name, blob in wish.blobs.items()})
+        actions: Sequence[Action] = step.actions
+        outcome: int | MeshError
+        try:
+            await self._save(step.state, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
+            self._state, self._wake_at_s, outcome = step.state, step.wake_at_s, self._revision
+        except StoreUnwritable as error:
+            # What has happened is true all the same. What is wished for is refused; what would be begun has to wait.
+            happened = [event for event in events if not isinstance(event, Wish)]
+            self._state = reduce(lambda state, event: apply(state, event, now_s), happened, before)
+            # Without the wish, or in a while, there may be room enough for the rest.
+            self._wake_at_s = now_s if accepted else now_s + STORE_AGAIN_S
+            actions, outcome = (), error
         self.publisher.publish(self._state, self._revision)
         for wish in accepted:
-            _answer(wish, self._revision)
-        for action in step.actions:
+            _answer(wish, outcome)
+        for action in actions:
             self._perform(action)
         for ended in before.replicas.keys() - self._state.replicas.keys():
             remove_sockets(self._run_directory, ended)
 
-    async def _save(self, blobs: dict[str, bytes]) -> None:
-        rows = to_rows(self._state)
+    async def _save(self, state: MeshState, blobs: dict[str, bytes]) -> None:
+        rows = to_rows(state)
         changes: dict[Key, bytes | None] = {key: row for key, row in rows.items() if self._stored.get(key) != row}
         changes |= dict.fromkeys(self._stored.keys() - rows.keys())
         if not (changes or blobs):
             return
-        self._revision = await self._store.save(self._revision, changes, blobs)
+        try:
+            self._revision = await self._store.save(self._revision, changes, blobs)
+        except StoreUnwritable as error:
+            if not self._is_unwritable:  # once, not at every try
+                _log.error("%s; trying again every_s=%g", error, STORE_AGAIN_S)
+            self._is_unwritable = True
+            raise
+        self._is_unwritable = False
         self._stored = rows
         if any(kind == "application" for kind, _ in changes):
-            await self._store.keep_only_blobs(blob_names(self._state))
+            await self._store.keep_only_blobs(blob_names(state))
 
     def _perform(self, action: Action) -> None:
         match action:

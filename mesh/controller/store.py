@@ -32,6 +32,12 @@ class StoreConflict(MeshError):
     """The store has changed since it was read: somebody writes beside this controller."""
 
 
+class StoreUnwritable(MeshError):
+    """Nothing can be written: the disk is full, or descriptors have run out. The store is as it was."""
+
+    grpc_code = "FAILED_PRECONDITION"
+
+
 class Store:
     """The rows and blobs in ``folder``; opened with :meth:`open`, used by one task, closed with :meth:`close`."""
 
@@ -62,9 +68,15 @@ class Store:
     ) -> int:
         """Writes rows (None removes one) and the blobs that they name; gives the new revision once it is on disk.
 
-        Raises :class:`StoreConflict` when the store's revision is not ``expected_revision``.
+        Raises :class:`StoreConflict` when the store's revision is not ``expected_revision``, and
+        :class:`StoreUnwritable` when it takes nothing at the moment; then nothing has changed.
         """
-        return await self._in_thread(self._save, expected_revision, changes, blobs)
+        try:
+            return await self._in_thread(self._save, expected_revision, changes, blobs)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StoreUnwritable(
+                f"the store in {self.blob_directory.parent} cannot be written: {error}; nothing was changed"
+            ) from error
 
     async def keep_only_blobs(self, names: Set[str]) -> None:
         """Removes all blobs but these."""

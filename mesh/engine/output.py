@@ -46,15 +46,18 @@ class Log:
         self._size_bytes = self._file.tell()
 
     def write(self, lines: bytes) -> None:
-        """Appends; a full disk loses the lines and nothing else."""
-        if self._size_bytes + len(lines) > LARGEST_LOG_BYTES:
-            self._file.close()
-            with suppress(OSError):
-                self._path.replace(f"{self._path}.1")
-            self._file = self._path.open("wb", buffering=0)
-            self._size_bytes = 0
+        """Appends; a full disk, or no descriptor left, loses the lines and nothing else."""
         with suppress(OSError):
+            if self._size_bytes + len(lines) > LARGEST_LOG_BYTES:
+                self._begin_anew()
             self._size_bytes += self._file.write(lines)
+
+    def _begin_anew(self) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.new").open("wb", buffering=0)  # while the old one is there yet
+        self._path.replace(f"{self._path}.1")
+        Path(fresh.name).replace(self._path)
+        self._file.close()
+        self._file, self._size_bytes = fresh, 0
 
     def close(self) -> None:
         """Closes the file."""

@@ -45,10 +45,20 @@ def keep(buffers: Sequence[memoryview], stop: Stop = lambda: False) -> tuple[Buf
 
 async def keep_aside(buffers: Sequence[memoryview], stop: Stop = lambda: False) -> tuple[Buffer, ...]:
     """As :func:`keep`, in another thread: until it is done the user's memory must not change."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[tuple[Buffer, ...]] = loop.create_future()
+    kept = await _copied(buffers, stop)
+    if not isinstance(kept, BaseException):
+        return kept
+    try:
+        raise kept
+    finally:
+        del kept  # else error and frame refer to each other, and the user's memory waits for a collector
+
+
+def _copied(buffers: Sequence[memoryview], stop: Stop) -> asyncio.Future[_Kept]:
+    """What the other thread makes of them, an error included; whoever waits keeps no reference to this future."""
+    future: asyncio.Future[_Kept] = asyncio.get_running_loop().create_future()
     _keeper().put((buffers, future, lambda: future.cancelled() or stop()))
-    return await future
+    return future
 
 
 def process_pool() -> Pool:
@@ -84,7 +94,8 @@ def _copy(buffer: memoryview, pool: Pool, stop: Stop) -> Buffer:
     return InMemory(content)
 
 
-_Job = tuple[Sequence[memoryview], "asyncio.Future[tuple[Buffer, ...]]", Stop]
+_Kept = tuple[Buffer, ...] | BaseException
+_Job = tuple[Sequence[memoryview], asyncio.Future[_Kept], Stop]
 
 
 def _keeper() -> SimpleQueue[_Job | None]:
@@ -112,20 +123,16 @@ def _run(jobs: SimpleQueue[_Job | None]) -> None:
             del job  # it would keep the user's memory until the next one comes
 
 
-def _do(buffers: Sequence[memoryview], future: asyncio.Future[tuple[Buffer, ...]], stop: Stop) -> None:
+def _do(buffers: Sequence[memoryview], future: asyncio.Future[_Kept], stop: Stop) -> None:
     try:
-        kept: tuple[Buffer, ...] | BaseException = keep(buffers, stop)
+        kept: _Kept = keep(buffers, stop)
     except BaseException as error:
         kept = error.with_traceback(None)  # its frames, and with them a half-filled segment, would live as long as it
     with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
         crossing_to(future.get_loop()).put(_settle, (future, kept))
 
 
-def _settle(outcome: tuple[asyncio.Future[tuple[Buffer, ...]], tuple[Buffer, ...] | BaseException]) -> None:
+def _settle(outcome: tuple[asyncio.Future[_Kept], _Kept]) -> None:
     future, kept = outcome
-    if future.done():
-        return
-    if isinstance(kept, BaseException):
-        future.set_exception(kept)
-    else:
+    if not future.done():
         future.set_result(kept)

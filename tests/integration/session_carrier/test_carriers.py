@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -237,6 +238,22 @@ async def test_passenger_that_cannot_read_a_batch_loses_its_carrier(replica: Rep
     assert len(far.losses) == 1
 
 
+async def test_nothing_is_sent_before_somebody_has_answered(tmp_path: Path) -> None:
+    """The kernel takes connections and bytes for a process that is stopped, or has no descriptor left for them."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "silent.sock"))
+        listening.listen()
+        side = Side()
+        side.carrier = UnixSocket.connecting(str(tmp_path / "silent.sock"), TOKEN, side)
+        side.send(b"x")
+        connection, _ = await asyncio.to_thread(listening.accept)
+        greeting = message(TOKEN.encode())
+        assert await asyncio.to_thread(connection.recv, 4096) == greeting
+        connection.close()
+        await side.wait(lambda: bool(side.losses))
+        assert side.to_send == [b"x"], "it may be sent elsewhere"
+
+
 async def send_raw(path: str, *pieces: bytes) -> bytes:
     reader, writer = await asyncio.open_unix_connection(path)
     for piece in pieces:
@@ -267,5 +284,5 @@ async def test_greeting_and_batches_may_come_in_any_pieces(tmp_path: Path) -> No
 async def test_length_that_no_batch_has_ends_the_connection(tmp_path: Path) -> None:
     async with on_unix_socket(tmp_path) as replica:
         too_long = (LARGEST_BATCH_BYTES + 1).to_bytes(4, "big")
-        assert await send_raw(str(tmp_path / "frames.sock"), message(TOKEN.encode()) + too_long) == b""
+        assert await send_raw(str(tmp_path / "frames.sock"), message(TOKEN.encode()) + too_long) == message(b"")
         assert len((await replica.first()).losses) == 1

@@ -62,6 +62,21 @@ def test_a_log_goes_on_where_the_incarnation_before_ended(tmp_path: Path) -> Non
     assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\n"
 
 
+def test_a_full_log_that_cannot_begin_anew_loses_lines_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "LARGEST_LOG_BYTES", 10)
+    log = Log(tmp_path / "a.log")
+    log.write(b"12345678\n")
+    (tmp_path / "a.log.new").mkdir()  # as without room or descriptors, no file can be made there
+    log.write(b"lost\n")
+    (tmp_path / "a.log.new").rmdir()
+    log.write(b"found\n")
+    log.close()
+    assert (tmp_path / "a.log").read_bytes() == b"found\n"
+    assert (tmp_path / "a.log.1").read_bytes() == b"12345678\n"
+
+
 def test_an_outlet_that_nobody_reads_drops_and_counts(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = pipe
     monkeypatch.setattr(output, "LARGEST_BACKLOG_BYTES", 10)
