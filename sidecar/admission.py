@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic
 
 from mesh.context import LONGEST_CHAIN
+from sidecar.promises import Caller, Promises
 
 
-class Admission:
+class Admission(Generic[Caller]):
     """Counts what a replica is working on. ``limit`` is strict but for requests that come back to the replica.
+
+    Room that was promised to a caller is only for calls of that one.
 
     A request that re-enters (A calls B, B calls A) must be let in, or it would wait for itself for ever; how deep that
     goes is bounded by the length of its chain.
@@ -19,17 +23,26 @@ class Admission:
         self.limit = limit
         self.ongoing = 0
         self.draining = False
+        self.promises: Promises[Caller] = Promises()
         self.most_ongoing = 0
         """The highest ``ongoing`` there ever was."""
 
     @property
     def has_room(self) -> bool:
         """A call from outside would be taken now."""
-        return self.ongoing < self.limit and not self.draining
+        return self.room > 0
 
-    def enter(self, chain: Sequence[str]) -> bool:
+    @property
+    def room(self) -> int:
+        """Calls that would be taken now from callers that were promised nothing; 0 or less when there is no room."""
+        return 0 if self.draining else self.limit - self.ongoing - self.promises.total
+
+    def enter(self, chain: Sequence[str], caller: Caller) -> bool:
         """Take a call if it may come in; every call taken must :meth:`leave` once."""
-        if (self.ongoing >= self.limit or self.draining) and self.replica_id not in chain:
+        promises = self.promises
+        if promises.total:
+            promises.take(caller)
+        if (self.ongoing + promises.total >= self.limit or self.draining) and self.replica_id not in chain:
             return False
         self.ongoing += 1
         if self.ongoing > self.most_ongoing:

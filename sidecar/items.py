@@ -11,7 +11,6 @@ from contextvars import Context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from mesh.deadline import NEVER
 from mesh.frames import item_cost
 from mesh.payload import Encoded, Payload, encode_result
 from mesh.response import ATTACHABLES, complete
@@ -47,7 +46,7 @@ class ItemsOfLoop:
             async for item in self._generator:
                 encoded = encode_result(item, ATTACHABLES)
                 payload = await complete(encoded) if encoded.attached or encoded.loose else encoded.with_payloads(())
-                self._work.context.deadline = NEVER  # the caller watches the time between items
+                self._work.sends_item()
                 session.send_item(call_id, payload)
                 if not writable(call_id):
                     await self._wait_writable()
@@ -143,7 +142,7 @@ class ItemsOfTurn:
 
     def _send(self, payload: Payload) -> None:
         self._sent += item_cost(payload.size_bytes)
-        self._work.context.deadline = NEVER  # the caller watches the time between items
+        self._work.sends_item()
         self._session.send_item(self._call_id, payload)
 
     def _go_on(self, _: None = None) -> None:

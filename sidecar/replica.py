@@ -18,6 +18,8 @@ from sidecar.health import HealthChecks
 from sidecar.held_models import HeldModels
 from sidecar.hooks import Hooks
 from sidecar.lifespan import Lifespan
+from sidecar.promises import LIFETIME_S as PROMISE_S
+from sidecar.service_time import ServiceTime
 from sidecar.session import ReplicaSession
 from sidecar.stuck_turn import StuckTurn
 from sidecar.turns import Turns
@@ -41,7 +43,8 @@ class Replica:
         self.crossing = crossing_to(self.loop)
         self.user_code = user_code
         config = spec.config
-        self.admission = Admission(replica_id, config.max_ongoing_requests)
+        self.admission: Admission[ReplicaSession] = Admission(replica_id, config.max_ongoing_requests)
+        self.service_time = ServiceTime()
         self.turns = Turns(replica_id, config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
         self.models = HeldModels(self.crossing, self._tell_models)
         self.surroundings = Surroundings(context, self.loop, self.turns, self.models, mesh)
@@ -51,6 +54,7 @@ class Replica:
         self._stuck_turn = StuckTurn(lambda: self._all_work, config)
         self._sessions: set[ReplicaSession] = set()
         self._owed: set[ReplicaSession] = set()
+        self._lapsing: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._next_deadline = NEVER
         self._lifespan: Lifespan | None = None
@@ -98,7 +102,7 @@ class Replica:
         self.turns.resize(config.threads, config.max_ongoing_requests + OVERFLOW_THREADS)
         self._configured.wish(config.user_config_json)
         self._health.config = self._stuck_turn.config = config
-        self._tell_owed()
+        self._hand_out()
 
     async def wait_configured(self) -> None:
         """Until the user's object has taken, or refused, the user_config of the last settings."""
@@ -116,6 +120,7 @@ class Replica:
         """A session is over."""
         self._sessions.discard(session)
         self._owed.discard(session)
+        self.admission.promises.forget(session)
         self._fewer.set()
 
     def _tell_models(self) -> None:
@@ -129,17 +134,39 @@ class Replica:
     def left(self) -> None:
         """A call has ended and its slot is free."""
         self.admission.leave()
-        if self._owed:
-            self._tell_owed()
+        if self._owed or self.admission.promises.waiting:
+            self._hand_out()
         if not self.admission.ongoing:
             self._fewer.set()
 
-    def _tell_owed(self) -> None:
-        if self.admission.has_room:
-            for session in self._owed:
-                session.end.owes_batch = True
-                session.wake()
+    def caller_waits(self, session: ReplicaSession) -> None:
+        """A caller has said whether calls wait there for room."""
+        if session.end.caller_waits:
+            self.admission.promises.wait(session)
+        else:
+            self.admission.promises.forget(session)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Promise room to those that wait, in turn; what is left is told to those whose calls were rejected."""
+        admission = self.admission
+        chosen = admission.promises.hand_out(admission.room, monotonic())
+        if chosen and self._lapsing is None:
+            self._lapsing = self.loop.call_later(PROMISE_S, self._lapse)
+        if self._owed and admission.has_room:
+            chosen += self._owed
             self._owed.clear()
+        for session in chosen:
+            session.end.owes_batch = True
+            session.wake()
+
+    def _lapse(self) -> None:
+        """Promises that nobody has come for are given to others."""
+        self._lapsing = None
+        self.admission.promises.lapse(monotonic())
+        if self.admission.promises.total:
+            self._lapsing = self.loop.call_later(PROMISE_S, self._lapse)
+        self._hand_out()
 
     def watch_deadline(self, deadline: float) -> None:
         """Some call has this deadline."""

@@ -39,6 +39,7 @@ class ReplicaSession:
         self.end = ReplicaEnd(self)
         self.work: dict[int, Work] = {}
         """Calls that hold a slot, those that their caller has given up included."""
+        self._has_waited = False  # its caller, as the batch before said
         self._replica = replica
         self._surroundings = replica.surroundings
         self._wire = encode_call_context("", (replica.replica_id,), "")
@@ -59,11 +60,21 @@ class ReplicaSession:
     # What the carrier asks and tells: see mesh.carrier.Passenger.
 
     def take(self) -> bytes | None:
-        batch = self.end.take(self._replica.admission.ongoing - len(self.work))
-        return None if batch is None else batch.SerializeToString()
+        replica = self._replica
+        batch = self.end.take(replica.admission.ongoing - len(self.work))
+        if batch is None:
+            return None
+        batch.service_time_us = replica.service_time.recent_us
+        if replica.admission.promises.total:
+            batch.ongoing_elsewhere += replica.admission.promises.kept_from(self)
+        return batch.SerializeToString()
 
     def arrived(self, batch: bytes) -> None:
-        self.end.receive(SessionRequest.FromString(batch))
+        end = self.end
+        end.receive(SessionRequest.FromString(batch))
+        if end.caller_waits or self._has_waited:
+            self._has_waited = end.caller_waits
+            self._replica.caller_waits(self)
         self.carrier.wake()
 
     def lost(self, error: BaseException | None) -> None:
@@ -89,7 +100,7 @@ class ReplicaSession:
         now_s = monotonic()
         deadline = from_wire_ms(timeout_ms, now_s)
         request = self._request(request_id, deadline, context)
-        if not replica.admission.enter(request.chain[:-1]):
+        if not replica.admission.enter(request.chain[:-1], self):
             self.end.reject(call_id)
             replica.owe_batch(self)
             return None
@@ -98,7 +109,8 @@ class ReplicaSession:
             replica.admission.leave()
             self.end.error(call_id, encode_error(self._refusal(method, request)))
             return None
-        work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow)
+        is_timed = now_s >= replica.service_time.next_s
+        work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow, is_timed)
         self.work[call_id] = work
         replica.watch_deadline(deadline)
         work.start()
@@ -150,6 +162,10 @@ class ReplicaSession:
     def consumed(self, call_id: int, size_bytes: int, items: int = 1) -> None:
         if self.end.consumed(call_id, size_bytes, items):
             self.wake()
+
+    def took(self, seconds: float, now_s: float) -> None:
+        """The user's code had an answer for a call, or the first item of one, after so long."""
+        self._replica.service_time.note(seconds, now_s)
 
     def left(self, call_id: int) -> None:
         """The user's code for a call has ended: its slot is free."""

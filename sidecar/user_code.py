@@ -52,6 +52,8 @@ class BoundMethod:
     takes_websocket: bool = False
     takes_only_websocket: bool = False
     wants_request: bool = False
+    is_gathered: bool = False
+    """Its calls wait for each other, to be one batch."""
 
     @property
     def runs_on_loop(self) -> bool:
@@ -115,11 +117,18 @@ def _bind(built: Any, method: Method) -> BoundMethod:
     takes = _connections_taken(function) if method.name == "__call__" and method.kind is MethodKind.ASYNC_DEF else set()
     wants_request = method.name == "__call__" and _required_parameters(function) == 1
     kind = method.kind
-    if (gathered := getattr(function, "__mesh_gathered__", None)) is not None:
+    gathered = getattr(function, "__mesh_gathered__", None)
+    if gathered is not None:
         # Calls of a batched method are gathered on the loop, also those of a `def`, whose batch then has the turn.
         function, kind = gathered(), MethodKind.ASYNC_GENERATOR if kind.yields else MethodKind.ASYNC_DEF
     return BoundMethod(
-        function, kind, method.without_parameters, WebSocket in takes, takes == {WebSocket}, wants_request
+        function,
+        kind,
+        method.without_parameters,
+        WebSocket in takes,
+        takes == {WebSocket},
+        wants_request,
+        gathered is not None,
     )
 
 

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
+from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,8 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_claim", "_is_cancelled", "_is_over", "_items", "_payload", "_reason", "_request",
-                 "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
+    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload", "_reason",
+                 "_request", "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Work:
         payload: Payload,
         context: RequestContext,
         items_follow: bool,
+        is_timed: bool = True,
     ) -> None:
         self.method = method
         self.context = context
@@ -79,6 +81,9 @@ class Work:
         self._yielding: ItemsOfLoop | ItemsOfTurn | None = None
         self._writable: asyncio.Event | None = None
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
+        # What is gathered into a batch waits for others, and a WebSocket for its client: their time says nothing.
+        self._is_timed = is_timed and not method.is_gathered and payload.encoding != WEBSOCKET
+        self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
         self._is_cancelled = False
         self._is_over = False
         self._reason: errors.MeshError | None = None
@@ -94,6 +99,8 @@ class Work:
 
     async def _run_on_loop(self) -> None:
         self._claim.acquire()
+        if self._is_timed:
+            self._begun_s = monotonic()
         current.set(self.context)
         try:
             if self._payload.encoding == WEBSOCKET:
@@ -114,6 +121,8 @@ class Work:
         """On a turn's thread. What belongs to the loop goes there in one batch with what other jobs have to say."""
         if not self._claim.acquire(blocking=False):
             return
+        if self._is_timed:
+            self._begun_s = monotonic()
         current.set(self.context)
         turn.set(self.session.turns)
         to_loop = self.session.crossing.put
@@ -152,6 +161,18 @@ class Work:
             self._fail(error)
 
     # --- both
+
+    def _took(self) -> None:
+        """There is an answer, or its first item; what came late counts, what failed early does not."""
+        now_s = monotonic()
+        self.session.took(now_s - self._begun_s, now_s)
+        self._begun_s = 0.0
+
+    def sends_item(self) -> None:
+        """An item is there: if it is the first one, from now on the caller watches the time between items."""
+        self.context.deadline = NEVER
+        if self._begun_s:
+            self._took()
 
     def _arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if self._payload.encoding == HTTP_REQUEST:
@@ -226,12 +247,14 @@ class Work:
                 raise errors.RequestCancelled("the caller is gone")
             self._writable = asyncio.Event()
             await self._writable.wait()
-        self.context.deadline = NEVER  # the first item is there: from now on the caller watches the time between items
+        self.sends_item()
         self.session.send_item(self.call_id, item)
 
     def reply(self, payload: Payload) -> None:
         """End the call with one result."""
         if not self._is_over:
+            if self._begun_s:
+                self._took()
             self.session.reply(self.call_id, payload)
             self._over()
 
@@ -259,6 +282,8 @@ class Work:
     def expire(self) -> None:
         """The deadline has passed."""
         self._reason = errors.DeadlineExceeded("the deadline passed while the replica worked on it")
+        if self._begun_s:
+            self._took()
         self.cancelled()
 
     # What the session's end tells: see mesh.frames.Opened.

@@ -13,6 +13,7 @@ from mesh.frames.limits import DIRECT_BYTES, FRAME_BYTES, FRAME_OVERHEAD
 from mesh.frames.stream import Outgoing, Stream
 from mesh.segments.buffer import Buffer
 from mesh.v1 import payload_pb2
+from mesh.v1.payload_pb2 import ERROR_KIND_USER
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 
 
@@ -35,13 +36,22 @@ class Answered(Protocol):
 class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
-    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "draining", "models",
-                 "ongoing_elsewhere")  # fmt: skip
+    __slots__ = ("_cancels", "_has_wait_news", "_last_id", "_methods", "_new_methods", "_opens", "_waits",
+                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
+                 "service_time_us")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__(first_credit=0)
         self.ongoing_elsewhere = 0
-        """Calls that the replica works on for others, as it last said."""
+        """Calls that the replica works on for others, and room that it has promised to them, as it last said."""
+        self.service_time_us = 0
+        """How long its user code lately took for a call, as it last said; 0 = it does not know yet."""
+        self.failed_in_a_row = 0
+        """Calls that ended with an error since one ended, or yielded, otherwise."""
+        self.answers_well = False
+        """The last batch brought a result or an item."""
+        self._waits = False  # calls, for room in the replica
+        self._has_wait_news = False
         self.draining = False
         """The replica has said that it takes nothing more."""
         self.models: frozenset[str] = frozenset()
@@ -51,6 +61,13 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._new_methods: list[str] = []
         self._opens: list[OpenFrame] = []
         self._cancels: list[int] = []
+
+    def say_waits(self, waits: bool) -> bool:
+        """Calls wait for room, or no longer: the replica is told with the next batch. Whether that is news."""
+        is_news = waits != self._waits
+        if is_news:
+            self._waits, self._has_wait_news = waits, True
+        return is_news
 
     def open(
         self,
@@ -127,10 +144,16 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
     def take(self) -> SessionRequest | None:
         """The next batch to send; None when there is nothing to say."""
         if self._finished:
-            return self._finished.popleft()
-        if self._opens or self._turns or self._credits or self._cancels or self._news is not None:
-            return self._batch()
-        return None
+            batch = self._finished.popleft()
+        elif self._opens or self._turns or self._credits or self._cancels or self._news is not None:
+            batch = self._batch()
+        elif self._has_wait_news:
+            batch = SessionRequest()
+        else:
+            return None
+        if self._waits or self._has_wait_news:
+            batch.waits, self._has_wait_news = self._waits, False
+        return batch
 
     def _batch(self) -> SessionRequest:
         batch = SessionRequest()
@@ -169,21 +192,28 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
     def receive(self, batch: SessionResponse) -> None:
         """Take in a batch from the replica and tell the calls."""
         self.ongoing_elsewhere = batch.ongoing_elsewhere
+        self.service_time_us = batch.service_time_us
         if batch.draining:
             self.draining = True
         if batch.HasField("models"):
             self.models = frozenset(batch.models.model_ids)
         if batch.HasField("segment_news"):
             self._receive_news(batch.segment_news)
+        self.answers_well = False
         if batch.item_ids:
+            self.answers_well = True
+            self.failed_in_a_row = 0
             self._receive_items(batch)
         if batch.reply_ids:
+            self.answers_well = True
+            self.failed_in_a_row = 0
             self._receive_replies(batch)
         if batch.end_ids:
             for call_id in batch.end_ids:
                 if (call := self._ended(call_id)) is not None:
                     call.ended()
         if batch.error_ids:
+            self.failed_in_a_row += sum(error.kind == ERROR_KIND_USER for error in batch.errors)
             for call_id, detail in zip(batch.error_ids, batch.errors, strict=True):
                 if (call := self._ended(call_id)) is not None:
                     call.failed(detail)

@@ -56,13 +56,15 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
     too: that frees its slot at the caller. What is said of a call that has ended goes nowhere.
     """
 
-    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "draining", "models",
-                 "owes_batch")  # fmt: skip
+    __slots__ = ("_arriving", "_ends", "_errors", "_host", "_methods", "_rejected", "_replies", "caller_waits",
+                 "draining", "models", "owes_batch")  # fmt: skip
 
     def __init__(self, host: Host) -> None:
         super().__init__(first_credit=WINDOW)
         self.draining = False
         """Say so in every batch from now on."""
+        self.caller_waits = False
+        """Calls wait in the caller for room, as it last said."""
         self.owes_batch = False
         """A batch is sent even if it holds no frame: the caller waits for news of the load."""
         self.models: tuple[str, ...] | None = None
@@ -77,6 +79,7 @@ class ReplicaEnd(SessionEnd[Opened, SessionResponse]):
 
     def receive(self, batch: SessionRequest) -> None:
         """Take in a batch from the caller: new calls go to the host, the rest to the calls."""
+        self.caller_waits = batch.waits
         if batch.method_names:
             self._methods.extend(batch.method_names)
         if batch.HasField("segment_news"):

@@ -44,9 +44,8 @@ class Call:
 
     __slots__ = (
         "_credit", "_item_timeout_s", "_pump", "_stream", "call_id", "context", "created_s", "deadline", "ending",
-        "is_over", "items", "items_begun", "method", "model_id", "parent", "payload", "request_id", "retry_on_death",
-        "router",
-        "session", "timeout_s", "waits",
+        "is_over", "items", "items_begun", "method", "model_id", "parent", "payload", "request_id", "retries",
+        "retry_on_death", "router", "sent_s", "session", "timeout_s", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -79,10 +78,14 @@ class Call:
         self.timeout_s = timeout_s
         self._item_timeout_s = timeout_s
         self.retry_on_death = retry_on_death
+        self.retries = 0
+        """Times that it was run again because a replica died with it."""
         self.items = items
         self.items_begun = False
         """Items were sent or have come: it cannot be sent again from the beginning."""
         self.waits = False  # a thread waits for room in its name, so it is queued beyond the limit
+        self.sent_s = 0.0
+        """When it was last put into a session."""
         self.session: Session | None = None
         self.call_id = 0
         self.is_over = False
@@ -91,6 +94,11 @@ class Call:
         self._credit: asyncio.Event | None = None
         if parent is not None:
             parent.calls.add(self)
+
+    @property
+    def is_streaming(self) -> bool:
+        """An item of its answer has come."""
+        return self._stream is not None
 
     def bound(self, request_timeout_s: float | None) -> None:
         """Set the deadline: after the caller's timeout, or else the deployment's; never after that of the parent."""

@@ -6,12 +6,12 @@ loaded keeps the longest queue at O(log log n), without asking all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
 Cost = tuple[float, float]
-"""Queue length, then when it was last picked: of equals the one picked longest ago wins."""
+"""(Queue length + 1) x weight, then when it was last picked: of equals the one picked longest ago wins."""
 
 
 def pick(candidates: Sequence[T], cost: Callable[[T], Cost | None], random: Callable[[], float]) -> T | None:
@@ -32,7 +32,7 @@ def pick(candidates: Sequence[T], cost: Callable[[T], Cost | None], random: Call
     return cheapest(candidates, cost)
 
 
-def cheapest(candidates: Sequence[T], cost: Callable[[T], Cost | None]) -> T | None:
+def cheapest(candidates: Iterable[T], cost: Callable[[T], Cost | None]) -> T | None:
     """The cheapest of all candidates; None when no candidate has room."""
     best: T | None = None
     lowest: Cost | None = None
@@ -41,3 +41,13 @@ def cheapest(candidates: Sequence[T], cost: Callable[[T], Cost | None]) -> T | N
         if price is not None and (lowest is None or price < lowest):
             best, lowest = candidate, price
     return best
+
+
+def is_worth_waiting(price: float, without_room: Collection[float], waited: float) -> bool:
+    """Whether a call does better to wait for a replica without room than to take a slow one that has some.
+
+    All in units of the usual service time: what the slow one costs, what each one without room would cost if it took
+    one more, and how long the call has waited. It waits no longer than it would take at the slow one, so that a wrong
+    expectation costs no more than a factor of two.
+    """
+    return bool(without_room) and waited < price and min(without_room) < price

@@ -43,6 +43,15 @@ class Queue:
                     break
                 calls.popleft()
 
+    def trim(self, limit: int, error: Callable[[], Exception]) -> None:
+        """End the calls made last until there are no more than ``limit``; those of threads that wait may stay."""
+        surplus = len(self) - limit
+        for calls in (self._first_served, self._reentering):
+            for call in [call for call in reversed(calls) if not call.waits][: max(0, surplus)]:
+                calls.remove(call)
+                call.end(error())
+                surplus -= 1
+
     def expire(self, now_s: float) -> None:
         """End the calls whose deadline has passed."""
         for calls in (self._reentering, self._first_served):

@@ -21,16 +21,19 @@ from mesh.error_detail import describe_error
 from mesh.payload import Payload
 from mesh.router.call import Call
 from mesh.router.candidate import Candidate
-from mesh.router.endpoints import Endpoint, compare
+from mesh.router.candidates import Candidates
+from mesh.router.endpoints import Endpoint
 from mesh.router.item_stream import ItemStream
-from mesh.router.model_cost import model_cost
-from mesh.router.picker import Cost, cheapest, pick
 from mesh.router.queue import Queue
+from mesh.router.retry_budget import RetryBudget
 from mesh.router.room import ThreadRoom
 from mesh.router.session import Session
 from mesh.v1 import endpoint_pb2
 
 Carry = Callable[[Endpoint, Passenger], Carrier]
+
+QUEUED_BEFORE_KNOWN = 10_000
+"""So many calls may wait for the first endpoint set, which says how many may go on waiting."""
 
 
 class Router:
@@ -62,15 +65,14 @@ class Router:
         self._tell_demand = tell_demand
         self._lacks_replica = False  # as told last
         self._gone: Callable[[], errors.MeshError] | None = None  # why nothing can be called
-        self._candidates: dict[str, Candidate] = {}
-        self._list: list[Candidate] = []
+        self._candidates = Candidates(self._connect, random)
         self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
-        self._limits = DeploymentConfig()
+        self._limits = DeploymentConfig(max_queued_requests=QUEUED_BEFORE_KNOWN)
         self._queue = Queue()
+        self._waits = False  # as the replicas were told: calls wait for room
+        self._budget = RetryBudget()
         self._is_known = asyncio.Event()
         self._is_closed = False
-        self._picks = 0
-        self._now_s = 0.0
 
     # --- what comes from callers
 
@@ -117,16 +119,30 @@ class Router:
         if candidate is not None:
             candidate.open_session().open(call)
         elif call.waits or len(self._queue) < self._limits.max_queued_requests:
-            self._queue.put(call, reenters=self._reenters(call))
-            self._tell_lack()
+            self._enqueue(call)
         else:
-            call.end(
-                errors.RequestRejected(
-                    f"{self.name} is full: {len(self._queue)} requests wait already for {len(self._list)} replicas "
-                    f"(max_queued_requests={self._limits.max_queued_requests}, "
-                    f"max_ongoing_requests={self._limits.max_ongoing_requests})"
-                )
-            )
+            call.end(self._full())
+
+    def _full(self) -> errors.RequestRejected:
+        return errors.RequestRejected(
+            f"{self.name} is full: {len(self._queue)} requests wait already for {len(self._candidates)} replicas "
+            f"(max_queued_requests={self._limits.max_queued_requests}, "
+            f"max_ongoing_requests={self._limits.max_ongoing_requests})"
+        )
+
+    def _enqueue(self, call: Call) -> None:
+        self._queue.put(call, reenters=self._reenters(call))
+        self._say_waits()
+        self._tell_lack()
+
+    def _say_waits(self) -> None:
+        """Tell the replicas when calls begin to wait for room, and when no more do: they give room in turn."""
+        waits = len(self._queue) > 0
+        if waits != self._waits:
+            self._waits = waits
+            for candidate in self._candidates:
+                if candidate.session is not None:
+                    candidate.session.say_waits(waits)
 
     # --- what deployments that autoscale are told by
 
@@ -143,7 +159,7 @@ class Router:
     @property
     def without_replica(self) -> int:
         """Those that wait because there is no replica at all."""
-        return 0 if self._list else len(self._queue)
+        return 0 if len(self._candidates) else len(self._queue)
 
     def _tell_lack(self) -> None:
         lacks_replica = self.without_replica > 0
@@ -164,37 +180,12 @@ class Router:
         return errors.MethodNotFound(f"{self.name} has no method {method!r}, it has {', '.join(self.methods)}{hint}")
 
     def _pick(self, call: Call) -> Candidate | None:
-        self._now_s = monotonic()
-        if call.model_id:
-            candidate = cheapest(self._list, partial(self._cost_with_model, call.model_id))
-        else:
-            candidate = pick(self._list, self._cost, random)
-        if candidate is None and (chain := _chain(call)):
-            # A replica that works on an earlier part of the same request lets the call in beyond its limit.
-            candidate = next((c for i in chain if (c := self._candidates.get(i)) and c.may_be_asked(self._now_s)), None)
-        if candidate is not None:
-            self._picks += 1
-            candidate.picked = self._picks
-            if call.model_id:
-                candidate.expect(call.model_id, self._now_s)
-        return candidate
-
-    def _cost(self, candidate: Candidate) -> Cost | None:
-        length = candidate.queue_length(self._now_s)
-        if length >= self._limits.max_ongoing_requests or not candidate.may_be_asked(self._now_s):
-            return None
-        return length, candidate.picked
-
-    def _cost_with_model(self, model_id: str, candidate: Candidate) -> Cost | None:
-        cost = self._cost(candidate)
-        if cost is None:
-            return None
-        holds = candidate.holds(model_id, self._now_s)
-        return model_cost(model_id, candidate.endpoint.replica_id, cost[0], holds=holds)
+        return self._candidates.pick(monotonic(), call.created_s, call.model_id, _chain(call))
 
     def _drain_queue(self) -> None:
         """Send what waits, first come first served, as long as there is room."""
         self._queue.drain(self._send)
+        self._say_waits()
 
     def _send(self, call: Call) -> bool:
         candidate = self._pick(call)
@@ -218,10 +209,13 @@ class Router:
             self._leaving.discard(session)
             if candidate.session is session:
                 candidate.session = None
-                candidate.refused(monotonic())
+                if not session.end.draining:
+                    candidate.cut(monotonic())
 
         endpoint = candidate.endpoint
-        return Session(endpoint.replica_id, partial(self._carry, endpoint), on_batch, on_cut)
+        session = Session(endpoint.replica_id, partial(self._carry, endpoint), on_batch, on_cut)
+        session.say_waits(self._waits)
+        return session
 
     def rejected(self, call: Call, session: Session) -> None:
         """A replica gave a call back that it has not begun, or the session was cut before it had sent it."""
@@ -233,34 +227,34 @@ class Router:
     def cut(self, call: Call, session: Session) -> None:
         """A session ended after it had sent a call; the replica may have begun it."""
         retry_on_death = self._limits.retry_on_death if call.retry_on_death is None else call.retry_on_death
-        if self._is_closed or (retry_on_death and not call.items_begun):
+        hint = "set retry_on_death=True where running it twice does no harm"
+        if self._is_closed:
             self._again(call)
-        else:
-            call.end(
-                errors.ReplicaDied(
-                    f"{session.replica_id} ended while it worked on {self.name}.{call.method}; "
-                    "set retry_on_death=True where running it twice does no harm"
-                )
-            )
+        elif retry_on_death and not call.items_begun:
+            if self._budget.allows(call.retries, self._candidates.picks):
+                call.retries += 1
+                self._again(call)
+                return
+            hint = f"replicas have died with it {call.retries + 1} times, and too many calls were run again lately"
+        call.end(errors.ReplicaDied(f"{session.replica_id} ended while it worked on {self.name}.{call.method}; {hint}"))
 
     def _again(self, call: Call) -> None:
         """Route a call once more, before all that came after it."""
         if self._gone is not None:
             call.end(self._gone())
         elif not self._send(call):
-            self._queue.put(call, reenters=self._reenters(call))
-            self._tell_lack()
+            self._enqueue(call)
 
     # --- what comes from the controller and from the clock
 
     def apply(self, endpoint_set: endpoint_pb2.EndpointSet) -> None:
         """Take over a full endpoint set."""
+        is_first = self.config is None
         if endpoint_set.deleted:
             message = endpoint_set.message or f"{self.application}/{self.name} does not exist"
             self._gone = partial(errors.DeploymentNotFound, message)
         else:
             self._gone = None
-            is_first = self.config is None
             self.config = self._limits = DeploymentConfig.from_proto(endpoint_set.config)
             for call in self._queue if is_first else ():
                 call.bound(self._limits.request_timeout_s)  # until now it had the default
@@ -268,24 +262,23 @@ class Router:
             self._generators = frozenset(method.name for method in methods if method.kind.yields)
             self.methods = tuple(method.name for method in methods)
         self._is_known.set()
-        change = compare(
-            self._candidates, (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)
-        )
-        for endpoint in change.added:
-            self._candidates[endpoint.replica_id] = Candidate(endpoint, self._connect)
-        for replica_id in change.removed:
-            session = self._candidates.pop(replica_id).session
-            if session is not None:
-                self._leaving.add(session)
-        self._list = list(self._candidates.values())
+        self._candidates.limit = self._limits.max_ongoing_requests
+        endpoints = (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)
+        for candidate in self._candidates.change(endpoints):
+            if candidate.session is not None:
+                candidate.session.say_waits(False)
+                self._leaving.add(candidate.session)
         if self._gone is not None:
             self._queue.end(self._gone)
         self._drain_queue()
+        if is_first:
+            self._queue.trim(self._limits.max_queued_requests, self._full)
         self._tell_lack()
 
     def tick(self, now_s: float) -> bool:
         """Expire what is past its deadline, send what found room by itself; whether anything is under way."""
         busy = False
+        self._candidates.weigh(now_s)
         for session in self._sessions():
             session.expire(now_s)
             busy = busy or bool(session.end.calls)
@@ -320,7 +313,7 @@ class Router:
         session.close()
 
     def _sessions(self) -> list[Session]:
-        return [c.session for c in self._list if c.session is not None] + list(self._leaving)
+        return [c.session for c in self._candidates if c.session is not None] + list(self._leaving)
 
 
 def _chain(call: Call) -> tuple[str, ...]:

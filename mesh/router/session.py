@@ -26,8 +26,8 @@ class Session:
     calls are told.
     """
 
-    __slots__ = ("_carrier", "_idle_since_s", "_on_batch", "_on_cut", "end", "next_deadline", "replica_id",
-                 "reported_s")  # fmt: skip
+    __slots__ = ("_carrier", "_idle_since_s", "_on_batch", "_on_cut", "end", "next_deadline",
+                 "replica_id", "reported_s")  # fmt: skip
 
     def __init__(
         self,
@@ -54,7 +54,8 @@ class Session:
         deadline = call.deadline
         if deadline < self.next_deadline:
             self.next_deadline = deadline
-        timeout_ms = to_wire_ms(deadline, monotonic())
+        call.sent_s = now_s = monotonic()
+        timeout_ms = to_wire_ms(deadline, now_s)
         call_id = self.end.open(
             call,
             call.method,
@@ -68,6 +69,18 @@ class Session:
         )
         self._carrier.wake()
         call.opened(self, call_id)
+
+    def silent_s(self, now_s: float) -> float:
+        """Seconds for which nothing came although there was a call of which neither a result nor an item has come."""
+        for call in self.end.calls.values():  # the oldest first
+            if isinstance(call, Call) and not call.is_streaming:
+                return now_s - max(self.reported_s, call.sent_s)
+        return 0.0
+
+    def say_waits(self, waits: bool) -> None:
+        """Calls wait for room, or no longer; the replica is told."""
+        if self.end.say_waits(waits):
+            self._carrier.wake()
 
     def cancel(self, call_id: int) -> None:
         self.end.cancel(call_id)

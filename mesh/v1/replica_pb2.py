@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from mesh.v1 import payload_pb2 as mesh_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/replica.proto\x12\x07mesh.v1\x1a\x15mesh/v1/payload.proto\"\xdb\x03\n\x0eSessionRequest\x12\x14\n\x0cmethod_names\x18\x01 \x03(\t\x12\x10\n\x08open_ids\x18\x02 \x03(\x04\x12\x15\n\ropen_payloads\x18\x03 \x03(\x0c\x12\x14\n\x0copen_methods\x18\x04 \x03(\r\x12)\n\x0eopen_encodings\x18\x05 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x18\n\x10open_timeouts_ms\x18\x06 \x03(\r\x12\x18\n\x10open_request_ids\x18\x07 \x03(\t\x12\x15\n\ropen_contexts\x18\x08 \x03(\x0c\x12\x12\n\nopen_flags\x18\t \x03(\r\x12\x10\n\x08item_ids\x18\n \x03(\x04\x12\x15\n\ritem_payloads\x18\x0b \x03(\x0c\x12)\n\x0eitem_encodings\x18\x0c \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x12\n\nitem_parts\x18\r \x03(\x08\x12\x16\n\x0ehalf_close_ids\x18\x0e \x03(\x04\x12\x12\n\ncredit_ids\x18\x0f \x03(\x04\x12\x16\n\x0e\x63redit_amounts\x18\x10 \x03(\r\x12\x12\n\ncancel_ids\x18\x11 \x03(\x04\x12*\n\x0csegment_news\x18\x12 \x01(\x0b\x32\x14.mesh.v1.SegmentNews\"C\n\x0b\x43\x61llContext\x12\x13\n\x0btraceparent\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x03(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\"\xd8\x03\n\x0fSessionResponse\x12\x19\n\x11ongoing_elsewhere\x18\x01 \x01(\r\x12\x10\n\x08item_ids\x18\x02 \x03(\x04\x12\x15\n\ritem_payloads\x18\x03 \x03(\x0c\x12)\n\x0eitem_encodings\x18\x04 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x12\n\nitem_parts\x18\x05 \x03(\x08\x12\x11\n\treply_ids\x18\x06 \x03(\x04\x12\x16\n\x0ereply_payloads\x18\x07 \x03(\x0c\x12*\n\x0freply_encodings\x18\x08 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x0f\n\x07\x65nd_ids\x18\t \x03(\x04\x12\x11\n\terror_ids\x18\n \x03(\x04\x12$\n\x06\x65rrors\x18\x0b \x03(\x0b\x32\x14.mesh.v1.ErrorDetail\x12\x14\n\x0crejected_ids\x18\x0c \x03(\x04\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x12\n\ncredit_ids\x18\x0e \x03(\x04\x12\x16\n\x0e\x63redit_amounts\x18\x0f \x03(\r\x12*\n\x0csegment_news\x18\x10 \x01(\x0b\x32\x14.mesh.v1.SegmentNews\x12!\n\x06models\x18\x14 \x01(\x0b\x32\x11.mesh.v1.ModelSet\"\x1d\n\x08ModelSet\x12\x11\n\tmodel_ids\x18\x01 \x03(\t\"!\n\x0c\x44rainRequest\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\" \n\rDrainResponse\x12\x0f\n\x07ongoing\x18\x01 \x01(\r*U\n\x08OpenFlag\x12\x19\n\x15OPEN_FLAG_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPEN_FLAG_PART\x10\x01\x12\x1a\n\x16OPEN_FLAG_ITEMS_FOLLOW\x10\x02\x32\x8a\x01\n\x0eReplicaService\x12@\n\x07Session\x12\x17.mesh.v1.SessionRequest\x1a\x18.mesh.v1.SessionResponse(\x01\x30\x01\x12\x36\n\x05\x44rain\x12\x15.mesh.v1.DrainRequest\x1a\x16.mesh.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mesh/v1/replica.proto\x12\x07mesh.v1\x1a\x15mesh/v1/payload.proto\"\xea\x03\n\x0eSessionRequest\x12\x14\n\x0cmethod_names\x18\x01 \x03(\t\x12\x10\n\x08open_ids\x18\x02 \x03(\x04\x12\x15\n\ropen_payloads\x18\x03 \x03(\x0c\x12\x14\n\x0copen_methods\x18\x04 \x03(\r\x12)\n\x0eopen_encodings\x18\x05 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x18\n\x10open_timeouts_ms\x18\x06 \x03(\r\x12\x18\n\x10open_request_ids\x18\x07 \x03(\t\x12\x15\n\ropen_contexts\x18\x08 \x03(\x0c\x12\x12\n\nopen_flags\x18\t \x03(\r\x12\x10\n\x08item_ids\x18\n \x03(\x04\x12\x15\n\ritem_payloads\x18\x0b \x03(\x0c\x12)\n\x0eitem_encodings\x18\x0c \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x12\n\nitem_parts\x18\r \x03(\x08\x12\x16\n\x0ehalf_close_ids\x18\x0e \x03(\x04\x12\x12\n\ncredit_ids\x18\x0f \x03(\x04\x12\x16\n\x0e\x63redit_amounts\x18\x10 \x03(\r\x12\x12\n\ncancel_ids\x18\x11 \x03(\x04\x12*\n\x0csegment_news\x18\x12 \x01(\x0b\x32\x14.mesh.v1.SegmentNews\x12\r\n\x05waits\x18\x13 \x01(\x08\"C\n\x0b\x43\x61llContext\x12\x13\n\x0btraceparent\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x03(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\"\xf1\x03\n\x0fSessionResponse\x12\x19\n\x11ongoing_elsewhere\x18\x01 \x01(\r\x12\x10\n\x08item_ids\x18\x02 \x03(\x04\x12\x15\n\ritem_payloads\x18\x03 \x03(\x0c\x12)\n\x0eitem_encodings\x18\x04 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x12\n\nitem_parts\x18\x05 \x03(\x08\x12\x11\n\treply_ids\x18\x06 \x03(\x04\x12\x16\n\x0ereply_payloads\x18\x07 \x03(\x0c\x12*\n\x0freply_encodings\x18\x08 \x03(\x0e\x32\x11.mesh.v1.Encoding\x12\x0f\n\x07\x65nd_ids\x18\t \x03(\x04\x12\x11\n\terror_ids\x18\n \x03(\x04\x12$\n\x06\x65rrors\x18\x0b \x03(\x0b\x32\x14.mesh.v1.ErrorDetail\x12\x14\n\x0crejected_ids\x18\x0c \x03(\x04\x12\x10\n\x08\x64raining\x18\r \x01(\x08\x12\x12\n\ncredit_ids\x18\x0e \x03(\x04\x12\x16\n\x0e\x63redit_amounts\x18\x0f \x03(\r\x12*\n\x0csegment_news\x18\x10 \x01(\x0b\x32\x14.mesh.v1.SegmentNews\x12\x17\n\x0fservice_time_us\x18\x11 \x01(\r\x12!\n\x06models\x18\x14 \x01(\x0b\x32\x11.mesh.v1.ModelSet\"\x1d\n\x08ModelSet\x12\x11\n\tmodel_ids\x18\x01 \x03(\t\"!\n\x0c\x44rainRequest\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\" \n\rDrainResponse\x12\x0f\n\x07ongoing\x18\x01 \x01(\r*U\n\x08OpenFlag\x12\x19\n\x15OPEN_FLAG_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPEN_FLAG_PART\x10\x01\x12\x1a\n\x16OPEN_FLAG_ITEMS_FOLLOW\x10\x02\x32\x8a\x01\n\x0eReplicaService\x12@\n\x07Session\x12\x17.mesh.v1.SessionRequest\x1a\x18.mesh.v1.SessionResponse(\x01\x30\x01\x12\x36\n\x05\x44rain\x12\x15.mesh.v1.DrainRequest\x1a\x16.mesh.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.replica_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPENFLAG']._serialized_start=1179
-  _globals['_OPENFLAG']._serialized_end=1264
+  _globals['_OPENFLAG']._serialized_start=1219
+  _globals['_OPENFLAG']._serialized_end=1304
   _globals['_SESSIONREQUEST']._serialized_start=58
-  _globals['_SESSIONREQUEST']._serialized_end=533
-  _globals['_CALLCONTEXT']._serialized_start=535
-  _globals['_CALLCONTEXT']._serialized_end=602
-  _globals['_SESSIONRESPONSE']._serialized_start=605
-  _globals['_SESSIONRESPONSE']._serialized_end=1077
-  _globals['_MODELSET']._serialized_start=1079
-  _globals['_MODELSET']._serialized_end=1108
-  _globals['_DRAINREQUEST']._serialized_start=1110
-  _globals['_DRAINREQUEST']._serialized_end=1143
-  _globals['_DRAINRESPONSE']._serialized_start=1145
-  _globals['_DRAINRESPONSE']._serialized_end=1177
-  _globals['_REPLICASERVICE']._serialized_start=1267
-  _globals['_REPLICASERVICE']._serialized_end=1405
+  _globals['_SESSIONREQUEST']._serialized_end=548
+  _globals['_CALLCONTEXT']._serialized_start=550
+  _globals['_CALLCONTEXT']._serialized_end=617
+  _globals['_SESSIONRESPONSE']._serialized_start=620
+  _globals['_SESSIONRESPONSE']._serialized_end=1117
+  _globals['_MODELSET']._serialized_start=1119
+  _globals['_MODELSET']._serialized_end=1148
+  _globals['_DRAINREQUEST']._serialized_start=1150
+  _globals['_DRAINREQUEST']._serialized_end=1183
+  _globals['_DRAINRESPONSE']._serialized_start=1185
+  _globals['_DRAINRESPONSE']._serialized_end=1217
+  _globals['_REPLICASERVICE']._serialized_start=1307
+  _globals['_REPLICASERVICE']._serialized_end=1445
 # @@protoc_insertion_point(module_scope)

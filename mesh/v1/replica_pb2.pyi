@@ -18,7 +18,7 @@ OPEN_FLAG_PART: OpenFlag
 OPEN_FLAG_ITEMS_FOLLOW: OpenFlag
 
 class SessionRequest(_message.Message):
-    __slots__ = ("method_names", "open_ids", "open_payloads", "open_methods", "open_encodings", "open_timeouts_ms", "open_request_ids", "open_contexts", "open_flags", "item_ids", "item_payloads", "item_encodings", "item_parts", "half_close_ids", "credit_ids", "credit_amounts", "cancel_ids", "segment_news")
+    __slots__ = ("method_names", "open_ids", "open_payloads", "open_methods", "open_encodings", "open_timeouts_ms", "open_request_ids", "open_contexts", "open_flags", "item_ids", "item_payloads", "item_encodings", "item_parts", "half_close_ids", "credit_ids", "credit_amounts", "cancel_ids", "segment_news", "waits")
     METHOD_NAMES_FIELD_NUMBER: _ClassVar[int]
     OPEN_IDS_FIELD_NUMBER: _ClassVar[int]
     OPEN_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class SessionRequest(_message.Message):
     CREDIT_AMOUNTS_FIELD_NUMBER: _ClassVar[int]
     CANCEL_IDS_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_NEWS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
     method_names: _containers.RepeatedScalarFieldContainer[str]
     open_ids: _containers.RepeatedScalarFieldContainer[int]
     open_payloads: _containers.RepeatedScalarFieldContainer[bytes]
@@ -55,7 +56,8 @@ class SessionRequest(_message.Message):
     credit_amounts: _containers.RepeatedScalarFieldContainer[int]
     cancel_ids: _containers.RepeatedScalarFieldContainer[int]
     segment_news: _payload_pb2.SegmentNews
-    def __init__(self, method_names: _Optional[_Iterable[str]] = ..., open_ids: _Optional[_Iterable[int]] = ..., open_payloads: _Optional[_Iterable[bytes]] = ..., open_methods: _Optional[_Iterable[int]] = ..., open_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., open_timeouts_ms: _Optional[_Iterable[int]] = ..., open_request_ids: _Optional[_Iterable[str]] = ..., open_contexts: _Optional[_Iterable[bytes]] = ..., open_flags: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., half_close_ids: _Optional[_Iterable[int]] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., cancel_ids: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ...) -> None: ...
+    waits: bool
+    def __init__(self, method_names: _Optional[_Iterable[str]] = ..., open_ids: _Optional[_Iterable[int]] = ..., open_payloads: _Optional[_Iterable[bytes]] = ..., open_methods: _Optional[_Iterable[int]] = ..., open_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., open_timeouts_ms: _Optional[_Iterable[int]] = ..., open_request_ids: _Optional[_Iterable[str]] = ..., open_contexts: _Optional[_Iterable[bytes]] = ..., open_flags: _Optional[_Iterable[int]] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., half_close_ids: _Optional[_Iterable[int]] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., cancel_ids: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ..., waits: _Optional[bool] = ...) -> None: ...
 
 class CallContext(_message.Message):
     __slots__ = ("traceparent", "chain", "model_id")
@@ -68,7 +70,7 @@ class CallContext(_message.Message):
     def __init__(self, traceparent: _Optional[str] = ..., chain: _Optional[_Iterable[str]] = ..., model_id: _Optional[str] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("ongoing_elsewhere", "item_ids", "item_payloads", "item_encodings", "item_parts", "reply_ids", "reply_payloads", "reply_encodings", "end_ids", "error_ids", "errors", "rejected_ids", "draining", "credit_ids", "credit_amounts", "segment_news", "models")
+    __slots__ = ("ongoing_elsewhere", "item_ids", "item_payloads", "item_encodings", "item_parts", "reply_ids", "reply_payloads", "reply_encodings", "end_ids", "error_ids", "errors", "rejected_ids", "draining", "credit_ids", "credit_amounts", "segment_news", "service_time_us", "models")
     ONGOING_ELSEWHERE_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     ITEM_PAYLOADS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +87,7 @@ class SessionResponse(_message.Message):
     CREDIT_IDS_FIELD_NUMBER: _ClassVar[int]
     CREDIT_AMOUNTS_FIELD_NUMBER: _ClassVar[int]
     SEGMENT_NEWS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
     ongoing_elsewhere: int
     item_ids: _containers.RepeatedScalarFieldContainer[int]
@@ -102,8 +105,9 @@ class SessionResponse(_message.Message):
     credit_ids: _containers.RepeatedScalarFieldContainer[int]
     credit_amounts: _containers.RepeatedScalarFieldContainer[int]
     segment_news: _payload_pb2.SegmentNews
+    service_time_us: int
     models: ModelSet
-    def __init__(self, ongoing_elsewhere: _Optional[int] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., reply_ids: _Optional[_Iterable[int]] = ..., reply_payloads: _Optional[_Iterable[bytes]] = ..., reply_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., end_ids: _Optional[_Iterable[int]] = ..., error_ids: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[_Union[_payload_pb2.ErrorDetail, _Mapping]]] = ..., rejected_ids: _Optional[_Iterable[int]] = ..., draining: _Optional[bool] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ..., models: _Optional[_Union[ModelSet, _Mapping]] = ...) -> None: ...
+    def __init__(self, ongoing_elsewhere: _Optional[int] = ..., item_ids: _Optional[_Iterable[int]] = ..., item_payloads: _Optional[_Iterable[bytes]] = ..., item_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., item_parts: _Optional[_Iterable[bool]] = ..., reply_ids: _Optional[_Iterable[int]] = ..., reply_payloads: _Optional[_Iterable[bytes]] = ..., reply_encodings: _Optional[_Iterable[_Union[_payload_pb2.Encoding, str]]] = ..., end_ids: _Optional[_Iterable[int]] = ..., error_ids: _Optional[_Iterable[int]] = ..., errors: _Optional[_Iterable[_Union[_payload_pb2.ErrorDetail, _Mapping]]] = ..., rejected_ids: _Optional[_Iterable[int]] = ..., draining: _Optional[bool] = ..., credit_ids: _Optional[_Iterable[int]] = ..., credit_amounts: _Optional[_Iterable[int]] = ..., segment_news: _Optional[_Union[_payload_pb2.SegmentNews, _Mapping]] = ..., service_time_us: _Optional[int] = ..., models: _Optional[_Union[ModelSet, _Mapping]] = ...) -> None: ...
 
 class ModelSet(_message.Message):
     __slots__ = ("model_ids",)

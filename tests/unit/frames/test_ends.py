@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mesh.frames import BATCH_BYTES, FRAME_BYTES, WINDOW, CallerEnd, ReplicaEnd, item_cost
-from mesh.v1.payload_pb2 import ErrorDetail
+from mesh.v1.payload_pb2 import ERROR_KIND_DEADLINE, ERROR_KIND_USER, ErrorDetail
 from mesh.v1.replica_pb2 import SessionRequest, SessionResponse
 from tests.unit.frames.simulated_memory import EndSegments, Memory
 
@@ -425,3 +425,45 @@ def test_what_waits_for_the_verdict_on_shared_memory_is_due_when_it_comes(sessio
     session.to_replica()
     assert session.opened_calls
     assert not session.caller.is_due
+
+
+# --- load, and who waits for room
+
+
+def test_batch_tells_the_load_of_the_replica(session: Session) -> None:
+    call_id, _ = session.open()
+    session.to_replica()
+    session.replica.reply(call_id, 1, b"answer")
+    batch = session.replica.take(3)
+    assert batch is not None
+    batch.service_time_us = 5000
+    session.caller.receive(batch)
+    assert (session.caller.ongoing_elsewhere, session.caller.service_time_us) == (3, 5000)
+
+
+def test_waiting_is_told_when_it_begins_with_every_batch_and_when_it_ends(session: Session) -> None:
+    assert session.to_replica() is None
+    session.caller.say_waits(True)
+    assert session.to_replica() is not None
+    assert session.replica.caller_waits
+    assert session.to_replica() is None, "once is enough"
+    session.open()
+    session.to_replica()
+    assert session.replica.caller_waits
+    session.caller.say_waits(False)
+    assert session.to_replica() is not None
+    assert not session.replica.caller_waits
+
+
+def test_calls_that_raise_in_a_row_are_counted_until_one_ends_otherwise(session: Session) -> None:
+    user, deadline = ErrorDetail(kind=ERROR_KIND_USER, type_name="E"), ErrorDetail(kind=ERROR_KIND_DEADLINE)
+    for detail, failed in [(user, 1), (user, 2), (deadline, 2), (None, 0), (user, 1)]:
+        call_id, _ = session.open()
+        session.to_replica()
+        if detail is None:
+            session.replica.reply(call_id, 1, b"answer")
+        else:
+            session.replica.error(call_id, detail)
+        session.to_caller()
+        assert session.caller.failed_in_a_row == failed
+        assert session.caller.answers_well is (detail is None)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from mesh.router.picker import pick
+from mesh.router.picker import is_worth_waiting, pick
 
 
 def _drawing(*numbers: float) -> Callable[[], float]:
@@ -89,3 +89,17 @@ def test_the_longest_queue_stays_short() -> None:
         assert picked is not None
         queues[picked] += 1
     assert max(queues) <= 4
+
+
+@pytest.mark.parametrize(
+    ("price", "without_room", "waited", "waits"),
+    [
+        pytest.param(40, [6, 6, 6], 0, True, id="the others have no room now, and will be faster all the same"),
+        pytest.param(40, [101], 0, False, id="the others have so much to do that the slow one is faster"),
+        pytest.param(40, [6], 40, False, id="it has waited as long as the slow one takes"),
+        pytest.param(40, [6], 39, True, id="it has waited nearly as long"),
+        pytest.param(40, [], 0, False, id="there is nobody else"),
+    ],
+)
+def test_is_worth_waiting(price: float, without_room: list[float], waited: float, waits: bool) -> None:
+    assert is_worth_waiting(price, without_room, waited) is waits

@@ -17,6 +17,7 @@ class _Call:
         self.created_s = created_s
         self.deadline = deadline
         self.is_over = False
+        self.waits = False
         self.ended_by: BaseException | None = None
 
     def end(self, error: BaseException) -> None:
@@ -114,3 +115,19 @@ def test_each_call_that_is_ended_gets_an_error_of_its_own() -> None:
     assert [str(call.ended_by) for call in calls] == ["gone", "gone"]
     assert calls[0].ended_by is not calls[1].ended_by
     assert not queue
+
+
+def test_trimming_ends_the_calls_that_were_made_last() -> None:
+    calls = [_Call(float(number)) for number in range(5)]
+    queue = _queue(*calls)
+    queue.trim(2, errors.RequestRejected)
+    assert [call.is_over for call in calls] == [False, False, True, True, True]
+    assert isinstance(calls[4].ended_by, errors.RequestRejected)
+    assert len(queue) == 2
+
+
+def test_trimming_leaves_calls_for_which_a_thread_waits() -> None:
+    calls = [_Call(float(number)) for number in range(3)]
+    calls[2].waits = True
+    _queue(*calls).trim(1, errors.RequestRejected)
+    assert [call.is_over for call in calls] == [True, True, False]

@@ -15,6 +15,7 @@ from mesh import errors
 from mesh.context import RequestContext
 from mesh.payload import PICKLE, Payload
 from mesh.router import candidate
+from mesh.router.ejection import ERRORS, FIRST_EJECTION_S
 from mesh.router.item_stream import ItemStream
 from mesh.testing import FakeClock
 from tests.unit.router.replica_in_memory import Asker, Asking, ReplicaInMemory, coming_from, settle
@@ -729,3 +730,100 @@ async def test_stream_that_was_begun_is_not_sent_again_when_its_replica_dies() -
     assert isinstance(asker.result, ItemStream)
     assert isinstance(asker.result.error, errors.ReplicaDied)
     assert len(one.asked) + len(other.asked) == 1
+
+
+# --- overload
+
+
+async def test_calls_made_before_the_limits_were_known_are_held_to_them_afterwards(clock: FakeClock) -> None:
+    asking = Asking()
+    askers = [asking.ask(b"%d" % number) for number in range(6)]
+    asking.apply(_replicas(1), max_ongoing_requests=2, max_queued_requests=1)
+    await settle()
+    assert [type(asker.result) for asker in askers] == [type(None)] * 3 + [errors.RequestRejected] * 3
+
+
+async def test_what_waits_before_the_limits_are_known_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.router.router.QUEUED_BEFORE_KNOWN", 3)
+    asking = Asking()
+    askers = [asking.ask() for _ in range(5)]
+    assert [type(asker.result) for asker in askers] == [type(None)] * 3 + [errors.RequestRejected] * 2
+
+
+async def test_call_that_ends_every_replica_is_not_run_again_for_ever() -> None:
+    replicas = [ReplicaInMemory(f"Model#{number}") for number in range(30)]
+    asking = Asking(*replicas, retry_on_death=True)
+    asker = asking.ask(b"poison")
+    for _ in range(30):
+        await settle()
+        for replica in replicas:
+            if replica.working:
+                replica.cut()
+    await settle()
+    assert _ended_with(asker) is errors.ReplicaDied
+    assert "died with it 13 times" in str(asker.result)
+    assert sum(len(replica.bodies) for replica in replicas) == 13, (
+        "once, its free retry, ten of the budget, and one that its attempts paid for"
+    )
+
+
+async def test_spent_budget_does_not_keep_a_call_from_its_first_retry() -> None:
+    replicas = [ReplicaInMemory(f"Model#{number}") for number in range(60)]
+    asking = Asking(*replicas, retry_on_death=True)
+    for body in (b"poison", b"other"):
+        asker = asking.ask(body)
+        for _ in range(30 if body == b"poison" else 1):
+            await settle()
+            for replica in replicas:
+                if replica.working:
+                    replica.cut()
+    await settle()
+    assert asker.result is None
+    assert sum(replica.bodies.count(b"other") for replica in replicas) == 2
+
+
+async def test_silence_is_that_of_calls_of_which_nothing_has_come(clock: FakeClock) -> None:
+    (replica,) = _replicas(1)
+    asking = Asking(replica)
+
+    def silent_s() -> float:
+        session = asking.router._candidates["Model#a"].session
+        assert session is not None
+        return session.silent_s(clock.now_s())
+
+    asking.ask(b"stream")
+    await settle()
+    clock.advance(1)
+    assert silent_s() == 1
+    replica.send_item(b"stream", b"item")
+    await settle()
+    clock.advance(10)
+    assert silent_s() == 0, "a stream that has begun may be idle"
+    asking.ask(b"call")
+    await settle()
+    clock.advance(2)
+    assert silent_s() == 2
+    replica.answer(b"call")
+    await settle()
+    clock.advance(10)
+    assert silent_s() == 0
+
+
+async def test_replica_whose_calls_raise_while_others_do_not_gets_none_for_a_while(clock: FakeClock) -> None:
+    well, broken = _replicas(2)
+    asking = Asking(well, broken)
+    for number in range(40):
+        asking.ask(b"%d" % number)
+        await settle()
+        for body in [asked.body for asked in well.asked if asked.call_id in well.working]:
+            well.answer(body)
+        for body in [asked.body for asked in broken.asked if asked.call_id in broken.working]:
+            broken.fail(body, RuntimeError("no device"))
+        await settle()
+        asking.router.tick(clock.now_s())
+    assert len(broken.bodies) == ERRORS
+    clock.advance(FIRST_EJECTION_S)
+    for number in range(3):
+        asking.ask(b"again %d" % number)
+    await settle()
+    assert len(broken.bodies) == ERRORS + 1, "one call shows whether it is well again"

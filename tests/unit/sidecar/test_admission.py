@@ -8,12 +8,13 @@ from mesh.context import LONGEST_CHAIN
 from sidecar.admission import Admission
 
 HERE = "Model#a"
+CALLER = "caller"
 
 
-def _admission(*, limit: int = 2, ongoing: int = 0, draining: bool = False) -> Admission:
-    admission = Admission(HERE, limit)
+def _admission(*, limit: int = 2, ongoing: int = 0, draining: bool = False) -> Admission[str]:
+    admission: Admission[str] = Admission(HERE, limit)
     for _ in range(ongoing):
-        assert admission.enter(())
+        assert admission.enter((), CALLER)
     admission.draining = draining
     return admission
 
@@ -33,7 +34,7 @@ def _admission(*, limit: int = 2, ongoing: int = 0, draining: bool = False) -> A
 )
 def test_enter(ongoing: int, draining: bool, chain: tuple[str, ...], taken: bool) -> None:
     admission = _admission(ongoing=ongoing, draining=draining)
-    assert admission.enter(chain) is taken
+    assert admission.enter(chain, CALLER) is taken
     assert admission.ongoing == ongoing + taken
 
 
@@ -41,32 +42,32 @@ def test_place_that_is_left_is_free_again() -> None:
     admission = _admission(ongoing=2)
     admission.leave()
     assert admission.has_room
-    assert admission.enter(())
+    assert admission.enter((), CALLER)
     assert not admission.has_room
 
 
 def test_those_let_in_beyond_the_limit_leave_before_others_come_in() -> None:
     admission = _admission(ongoing=2)
-    assert admission.enter((HERE,))
+    assert admission.enter((HERE,), CALLER)
     admission.leave()
-    assert not admission.enter(())
+    assert not admission.enter((), CALLER)
     admission.leave()
-    assert admission.enter(())
+    assert admission.enter((), CALLER)
 
 
 def test_lower_limit_holds_for_those_to_come() -> None:
     admission = _admission(ongoing=2)
     admission.limit = 1
     admission.leave()
-    assert not admission.enter(())
+    assert not admission.enter((), CALLER)
     admission.leave()
-    assert admission.enter(())
+    assert admission.enter((), CALLER)
 
 
 def test_rejected_calls_are_not_counted() -> None:
     admission = _admission(ongoing=2)
     for _ in range(3):
-        admission.enter(())
+        admission.enter((), CALLER)
     assert (admission.ongoing, admission.most_ongoing) == (2, 2)
 
 

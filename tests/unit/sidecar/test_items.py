@@ -50,6 +50,7 @@ class Session:
         self.end = _End()
         self.items: list[Any] = []
         self.failed: list[BaseException] = []
+        self.times_s: list[float] = []
         self.is_complete = False
         self.changed = asyncio.Event()
         self.has_left = asyncio.Event()
@@ -64,6 +65,9 @@ class Session:
 
     def fail(self, _: int, detail: ErrorDetail) -> None:
         self.failed.append(decode_error(detail))
+
+    def took(self, seconds: float, _: float) -> None:
+        self.times_s.append(seconds)
 
     def left(self, _: int) -> None:
         self.has_left.set()
@@ -141,6 +145,7 @@ async def test_all_items_are_sent_and_the_slot_is_freed(turns: Turns, name: str,
     assert session.items == list(range(100))
     assert session.is_complete
     assert work.context.deadline == NEVER
+    assert len(session.times_s) == 1, "the time to the first item is the service time of a stream"
 
 
 @KINDS

@@ -25,6 +25,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.failed: list[BaseException] = []
         self.replies = 0
+        self.times_s: list[float] = []
         self.left_calls: list[int] = []
         self._has_left = asyncio.Event()
 
@@ -33,6 +34,9 @@ class Session:
 
     def reply(self, *_: object) -> None:
         self.replies += 1
+
+    def took(self, seconds: float, _: float) -> None:
+        self.times_s.append(seconds)
 
     def left(self, call_id: int) -> None:
         self.left_calls.append(call_id)
@@ -106,3 +110,25 @@ async def test_call_that_is_cancelled_before_its_first_step_frees_its_slot() -> 
     work.cancelled()
     await session.wait_left()
     assert session.left_calls == [1]
+
+
+async def test_time_of_a_call_is_told_once_when_it_was_answered_and_not_when_it_raised() -> None:
+    async def answers() -> str:
+        return "answer"
+
+    async def raises() -> None:
+        raise LookupError
+
+    for function, times in ((answers, 1), (raises, 0)):
+        session = Session()
+        await _begun(session, function)
+        await session.wait_left()
+        assert len(session.times_s) == times
+
+
+async def test_time_of_a_call_that_came_to_its_deadline_is_told() -> None:
+    session = Session()
+    work = await _begun(session, _waits)
+    work.expire()
+    await session.wait_left()
+    assert len(session.times_s) == 1
