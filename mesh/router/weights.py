@@ -1,7 +1,7 @@
 """What one place in the queue of each replica costs, beside the others: 1 where all are alike. Pure.
 
 A replica that is slow is one whose calls take longer than those of others, by what it reports or because it has been
-silent for longer while it has calls. Within a factor of two that is noise, and queue length alone decides.
+silent for longer while it has calls. Within a factor of three that is noise, and queue length alone decides.
 """
 
 from __future__ import annotations
