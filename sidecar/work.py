@@ -54,8 +54,9 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload", "_reason",
-                 "_request", "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
+    __slots__ = ("_begun_s", "_claim", "_has_sent", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload",
+                 "_reason", "_request", "_writable", "_yielding", "call_id", "context", "method", "session",
+                 "task")  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Work:
         # What is gathered into a batch waits for others, and a WebSocket for its client: their time says nothing.
         self._is_timed = is_timed and not method.is_gathered and payload.encoding != WEBSOCKET
         self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
+        self._has_sent = False  # an item of the answer
         self._is_cancelled = False
         self._is_over = False
         self._reason: errors.MeshError | None = None
@@ -170,6 +172,7 @@ class Work:
 
     def sends_item(self) -> None:
         """An item is there: if it is the first one, from now on the caller watches the time between items."""
+        self._has_sent = True
         self.context.deadline = NEVER
         if self._begun_s:
             self._took()
@@ -263,7 +266,8 @@ class Work:
             return
         if self._is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
-        if isinstance(error, HTTPException) and self._payload.encoding == HTTP_REQUEST:
+        is_refusable = self._payload.encoding == HTTP_REQUEST and not self._has_sent  # an item is no whole answer
+        if is_refusable and isinstance(error, HTTPException):
             self.reply(Payload(HTTP_RESPONSE, encode_refusal(error)))
             return
         self.session.fail(self.call_id, encode_error(error))
