@@ -111,10 +111,10 @@ class ItemsOfTurn:
         to_loop = self._session.crossing.put
         try:
             if self._is_cancelled:
-                self._context.run(self._generator.close)
+                self._work.on_turn(self._context.run, self._generator.close)
                 to_loop(self._ended, asyncio.CancelledError())
                 return
-            encoded = self._context.run(self._next)
+            encoded: Encoded | None = self._work.on_turn(self._context.run, self._next)
         except BaseException as error:
             to_loop(self._ended, error)
             return
@@ -170,7 +170,7 @@ class ItemsOfTurn:
     def _close(self, error: BaseException) -> None:
         """End it on a turn because an item cannot be sent."""
         try:
-            self._context.run(self._generator.close)
+            self._work.on_turn(self._context.run, self._generator.close)
         except BaseException as raised:
             error = raised
         self._session.crossing.put(self._ended, error)

@@ -7,11 +7,11 @@ How the public doors are answered stands in ``http_answer`` and ``door_answer``;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -55,8 +55,8 @@ class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
     __slots__ = ("_begun_s", "_claim", "_has_sent", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload",
-                 "_reason", "_request", "_writable", "_yielding", "call_id", "context", "method", "session",
-                 "task")  # fmt: skip
+                 "_reason", "_request", "_thread", "_writable", "_yielding", "call_id", "context", "method",
+                 "session", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Work:
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
         # What is gathered into a batch waits for others, and a WebSocket for its client: their time says nothing.
         self._is_timed = is_timed and not method.is_gathered and payload.encoding != WEBSOCKET
+        self._thread = 0  # that runs the user's code on a turn now
         self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
         self._has_sent = False  # an item of the answer
         self._is_cancelled = False
@@ -129,8 +130,7 @@ class Work:
         turn.set(self.session.turns)
         to_loop = self.session.crossing.put
         try:
-            args, kwargs = self._arguments()
-            result = self.method.function(*args, **kwargs)
+            result = self.on_turn(self._call_method)
             if self._payload.encoding not in _PUBLIC and not isinstance(result, _OF_THE_LOOP):
                 if isinstance(result, GeneratorType):
                     self._items_of_turn(result).step()
@@ -145,6 +145,18 @@ class Work:
             to_loop(self._fail, error)
             return
         to_loop(self._answer_from_turn, result)
+
+    def on_turn(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run user's code of this call on the turn that the thread has; meanwhile :attr:`is_in_vain` may be true."""
+        self._thread = get_ident()
+        try:
+            return function(*args)
+        finally:
+            self._thread = 0
+
+    def _call_method(self) -> Any:
+        args, kwargs = self._arguments()
+        return self.method.function(*args, **kwargs)
 
     def _answer_from_turn(self, result: Any) -> None:
         """Back on the loop, with a result that has to be waited for or is an answer in HTTP."""
@@ -324,9 +336,9 @@ class Work:
 
     @property
     def is_in_vain(self) -> bool:
-        """It is a plain method, it has begun, nobody waits for it any more, and it has not ended."""
-        on_turn = self.task is None and not self.method.runs_on_loop
-        return self._is_cancelled and not self._is_over and on_turn
+        """User's code of it has the turn, be it a method or a step of a generator, and nobody waits for it any more."""
+        thread = self._thread
+        return self._is_cancelled and thread != 0 and not self.session.turns.is_away(thread)
 
     @property
     def method_name(self) -> str:
