@@ -53,6 +53,8 @@ class Replica:
         self._health = HealthChecks(user_code, self._hooks, config)
         self._stuck_turn = StuckTurn(lambda: self._all_work, config)
         self._sessions: set[ReplicaSession] = set()
+        self._ended: set[ReplicaSession] = set()
+        """Sessions that are over and have work that is not."""
         self._owed: set[ReplicaSession] = set()
         self._lapsing: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
@@ -119,6 +121,8 @@ class Replica:
     def lost(self, session: ReplicaSession) -> None:
         """A session is over."""
         self._sessions.discard(session)
+        if session.work:
+            self._ended.add(session)
         self._owed.discard(session)
         self.admission.promises.forget(session)
         self._fewer.set()
@@ -131,9 +135,11 @@ class Replica:
         """A call of that session was rejected: it is told when there is room again."""
         self._owed.add(session)
 
-    def left(self) -> None:
-        """A call has ended and its slot is free."""
+    def left(self, session: ReplicaSession) -> None:
+        """A call of that session has ended and its slot is free."""
         self.admission.leave()
+        if self._ended and not session.work:
+            self._ended.discard(session)
         if self._owed or self.admission.promises.waiting:
             self._hand_out()
         if not self.admission.ongoing:
@@ -193,7 +199,7 @@ class Replica:
 
     @property
     def _all_work(self) -> list[Work]:
-        return [work for session in self._sessions for work in session.work.values()]
+        return [work for session in (*self._sessions, *self._ended) for work in session.work.values()]
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, end what was begun; what is left after ``timeout_s`` seconds is cancelled."""

@@ -170,7 +170,7 @@ class ReplicaSession:
     def left(self, call_id: int) -> None:
         """The user's code for a call has ended: its slot is free."""
         del self.work[call_id]
-        self._replica.left()
+        self._replica.left(self)
 
     def tell_models(self, model_ids: tuple[str, ...]) -> None:
         """The replica holds these models from now on."""

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from mesh.config import DeploymentSpec, Runtime
 from mesh.context import ReplicaContext
+from mesh.deadline import NEVER
 from sidecar.replica import SWEEP_S, Replica
+from sidecar.session import ReplicaSession
 from sidecar.user_code import UserCode
 
 
@@ -48,3 +50,39 @@ async def test_deadline_that_is_very_near_is_looked_at_with_others_of_its_time()
     replica = await _replica(loop)
     replica.watch_deadline(monotonic() - 1)
     assert loop.delays == [SWEEP_S]
+
+
+class Held:
+    """A call whose code holds the turn, whoever waits for it."""
+
+    is_in_vain = True
+    method_name = "hold"
+    expires_at = NEVER
+
+
+class Silent:
+    """A carrier that sends nothing."""
+
+    def wake(self) -> None: ...
+
+
+def _session(replica: Replica) -> ReplicaSession:
+    session = ReplicaSession(replica)
+    session.carrier = cast(Any, Silent())
+    replica.joined(session)
+    return session
+
+
+async def test_work_of_a_caller_that_is_gone_is_looked_at_until_it_ends() -> None:
+    replica = await _replica(Clockwork())
+    session = _session(replica)
+    assert replica.admission.enter((), session)
+    session.work[1] = cast(Any, Held())
+    session.lost(None)
+    for now_s in (0.0, 1e6):
+        replica._stuck_turn.look(now_s, lambda: None)
+    assert replica.condition.check_failure.startswith("hold: still running")
+    session.left(1)
+    assert not replica._ended
+    replica._stuck_turn.look(2e6, lambda: None)
+    assert replica.condition.check_failure == ""
