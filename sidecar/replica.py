@@ -28,6 +28,8 @@ from sidecar.work import Work
 
 SWEEP_S = 0.02
 """Deadlines are looked at when the next one has passed, but not more often than this."""
+SHORTEST_TIMER_S = 0.001
+"""A timer may come a little early; it is not set anew for less than this."""
 LAST_ANSWERS_S = 5.0
 """How long a replica that drains waits for cancelled calls to end, and for callers to take the last answers."""
 OVERFLOW_THREADS = 16
@@ -169,9 +171,11 @@ class Replica:
     def _lapse(self) -> None:
         """Promises that nobody has come for are given to others."""
         self._lapsing = None
-        self.admission.promises.lapse(monotonic())
-        if self.admission.promises.total:
-            self._lapsing = self.loop.call_later(PROMISE_S, self._lapse)
+        promises, now_s = self.admission.promises, monotonic()
+        promises.lapse(now_s)
+        if promises.total:
+            left_s = promises.oldest_s + PROMISE_S - now_s
+            self._lapsing = self.loop.call_later(max(SHORTEST_TIMER_S, left_s), self._lapse)
         self._hand_out()
 
     def watch_deadline(self, deadline: float) -> None:
