@@ -54,8 +54,8 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_begun_s", "_claim", "_has_sent", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload",
-                 "_reason", "_request", "_thread", "_writable", "_yielding", "call_id", "context", "method",
+    __slots__ = ("_begun_s", "_claim", "_has_sent", "_is_over", "_is_timed", "_items", "_payload", "_reason",
+                 "_request", "_thread", "_writable", "_yielding", "call_id", "context", "is_cancelled", "method",
                  "session", "task")  # fmt: skip
 
     def __init__(
@@ -87,7 +87,8 @@ class Work:
         self._thread = 0  # that runs the user's code on a turn now
         self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
         self._has_sent = False  # an item of the answer
-        self._is_cancelled = False
+        self.is_cancelled = False
+        """Nobody waits for it any more."""
         self._is_over = False
         self._reason: errors.MeshError | None = None
 
@@ -160,7 +161,7 @@ class Work:
 
     def _answer_from_turn(self, result: Any) -> None:
         """Back on the loop, with a result that has to be waited for or is an answer in HTTP."""
-        if self._is_cancelled:
+        if self.is_cancelled:
             self._fail(asyncio.CancelledError())
         else:
             self._claim.release()
@@ -238,7 +239,7 @@ class Work:
         context = copy_context()
         context.run(turn.set, self.session.turns)
         self._yielding = items = ItemsOfTurn(self, self.session, self.call_id, generator, context, self.yielded)
-        if self._is_cancelled:  # before there was anything to be told of it
+        if self.is_cancelled:  # before there was anything to be told of it
             items.cancelled()
         return items
 
@@ -255,10 +256,16 @@ class Work:
             self._over()
 
     async def send(self, item: Payload) -> None:
-        """Send an item; wait first while the caller has not taken enough of those before."""
+        """Send an item; wait first while the caller has not taken enough of those before.
+
+        Raises :class:`mesh.errors.RequestCancelled` when nobody wants it, to code that has caught its cancellation,
+        too. To the client of a WebSocket such code may still say goodbye.
+        """
+        if self.is_cancelled and self._payload.encoding != WEBSOCKET:
+            raise errors.RequestCancelled("the call was cancelled")
         end = self.session.end
         while not end.writable(self.call_id):
-            if self.call_id not in end.calls:
+            if self.is_cancelled or self.call_id not in end.calls:
                 raise errors.RequestCancelled("the caller is gone")
             self._writable = asyncio.Event()
             await self._writable.wait()
@@ -276,7 +283,7 @@ class Work:
     def _fail(self, error: BaseException) -> None:
         if self._is_over:
             return
-        if self._is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
+        if self.is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
         is_refusable = self._payload.encoding == HTTP_REQUEST and not self._has_sent  # an item is no whole answer
         if is_refusable and isinstance(error, HTTPException):
@@ -306,9 +313,9 @@ class Work:
 
     def cancelled(self) -> None:
         """Nobody waits any more: cancels what runs and all calls below. A running ``def`` keeps its slot to its end."""
-        if self._is_over or self._is_cancelled:
+        if self._is_over or self.is_cancelled:
             return
-        self._is_cancelled = self.context.cancelled = True
+        self.is_cancelled = self.context.cancelled = True
         for call in list(self.context.calls):
             call.cancel()
         if self.task is not None:
@@ -338,7 +345,7 @@ class Work:
     def is_in_vain(self) -> bool:
         """User's code of it has the turn, be it a method or a step of a generator, and nobody waits for it any more."""
         thread = self._thread
-        return self._is_cancelled and thread != 0 and not self.session.turns.is_away(thread)
+        return self.is_cancelled and thread != 0 and not self.session.turns.is_away(thread)
 
     @property
     def method_name(self) -> str:
@@ -348,4 +355,4 @@ class Work:
     @property
     def expires_at(self) -> float:
         """The moment to call :meth:`expire`; never for what was cancelled before."""
-        return NEVER if self._is_cancelled else self.context.deadline
+        return NEVER if self.is_cancelled else self.context.deadline

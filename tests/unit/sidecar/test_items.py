@@ -397,3 +397,28 @@ async def test_generator_behind_http_is_in_vain_while_its_step_has_the_turn(turn
     go_on.set()
     await session.has_left.wait()
     assert not work.is_in_vain
+
+
+@pytest.mark.parametrize("payload", [PICKLED, Payload(HTTP_REQUEST, REQUEST)], ids=["handle", "http"])
+async def test_generator_that_catches_its_cancellation_and_yields_again_is_ended(
+    turns: Turns, payload: Payload
+) -> None:
+    session, in_code, has_ended = Session(turns), asyncio.Event(), asyncio.Event()
+
+    async def items() -> AsyncGenerator[str, None]:
+        try:
+            in_code.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield "I go on"
+        finally:
+            has_ended.set()
+
+    work = _begun(session, items, MethodKind.ASYNC_GENERATOR, payload)
+    await in_code.wait()
+    session.end.credit = 0  # as it is of a call whose caller has cancelled it
+    work.cancelled()
+    async with asyncio.timeout(10):
+        await session.has_left.wait()
+        await has_ended.wait()
+    assert "I go on" not in session.items
