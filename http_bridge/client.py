@@ -72,9 +72,14 @@ class Client:
         raise StopAsyncIteration
 
     def cancel_when_gone(self, cancel: Callable[[], object]) -> None:
-        """Call ``cancel`` when the client leaves; that is noticed once it has waited long and its body has ended."""
+        """Call ``cancel`` when the client leaves; that is noticed once it has waited long and its body has ended.
+
+        At once when it has left already: then it was too late for what was to be cancelled before.
+        """
         self._cancel = cancel
-        if self._has_waited_long:
+        if self.failed is not None:
+            cancel()
+        elif self._has_waited_long:
             self.listen()
         else:
             self._waits.add(self)
