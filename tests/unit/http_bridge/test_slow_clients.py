@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncGenerator
 
@@ -123,3 +124,33 @@ async def test_client_that_reads_slowly_gets_all_of_it(mesh: FakeMesh, port: int
             size += len(piece)
     assert size == len(MUCH)
     writer.close()
+
+
+class _Broken:
+    """A connection, its transport and its socket in one, that the system knows nothing of any more."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.is_aborted = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def get_extra_info(self, _: str) -> _Broken:
+        return self
+
+    def getsockopt(self, *_: int) -> bytes:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_connection_that_cannot_be_asked_is_judged_by_what_is_buffered_for_it() -> None:
+    slow, broken = SlowClients(unread_s=1.0), _Broken()
+    for now_s in (0.0, 0.5, 2.0):
+        slow.look([broken], now_s)
+    assert broken.is_aborted
