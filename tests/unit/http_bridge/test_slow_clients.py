@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from http_bridge.client import INLINE_BODY_BYTES
 from http_bridge.server import Server, make_server
 from http_bridge.slow_clients import SlowClients
 
@@ -124,6 +125,30 @@ async def test_client_that_reads_slowly_gets_all_of_it(mesh: FakeMesh, port: int
             size += len(piece)
     assert size == len(MUCH)
     writer.close()
+
+
+async def test_stream_ends_with_its_client_when_the_body_of_the_request_is_not_read(mesh: FakeMesh, port: int) -> None:
+    ended = asyncio.Event()
+
+    async def ticks() -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(ticks())
+
+    await mesh.serve("/", stream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    size = 4 * INLINE_BODY_BYTES
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size + b"x" * (size - 1))
+    async with asyncio.timeout(LIMIT_S):
+        await reader.readuntil(b"tick")
+        writer.transport.abort()
+        await ended.wait()
 
 
 class _Broken:
