@@ -36,8 +36,8 @@ class Answered(Protocol):
 class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
-    __slots__ = ("_cancels", "_has_wait_news", "_last_id", "_methods", "_new_methods", "_opens", "_waits",
-                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
+    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "_owes_waits", "_told_waits",
+                 "_waits", "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
                  "service_time_us")  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,7 +51,8 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self.answers_well = False
         """The last batch brought a result or an item."""
         self._waits = False  # calls, for room in the replica
-        self._has_wait_news = False
+        self._told_waits = False  # the same, as the last batch said
+        self._owes_waits = False  # a batch is to be sent for it even if it holds no frame
         self.draining = False
         """The replica has said that it takes nothing more."""
         self.models: frozenset[str] = frozenset()
@@ -63,11 +64,19 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._cancels: list[int] = []
 
     def say_waits(self, waits: bool) -> bool:
-        """Calls wait for room, or no longer: the replica is told with the next batch. Whether that is news."""
-        is_news = waits != self._waits
-        if is_news:
-            self._waits, self._has_wait_news = waits, True
-        return is_news
+        """Calls wait for room, or no longer; whether the replica has to be told by a batch of its own.
+
+        That they wait is told at once. That they no longer do goes with the next batch or :meth:`take_back_waits`:
+        where the queue becomes empty with every call and is filled again, nothing has to be told most of the time.
+        """
+        self._waits = waits
+        self._owes_waits = waits and not self._told_waits
+        return self._owes_waits
+
+    def take_back_waits(self) -> bool:
+        """A batch has come, perhaps with a promise that nobody needs; whether the replica has to be told so."""
+        self._owes_waits = self._waits is not self._told_waits
+        return self._owes_waits
 
     def open(
         self,
@@ -147,12 +156,13 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             batch = self._finished.popleft()
         elif self._opens or self._turns or self._credits or self._cancels or self._news is not None:
             batch = self._batch()
-        elif self._has_wait_news:
+        elif self._owes_waits:
             batch = SessionRequest()
         else:
             return None
-        if self._waits or self._has_wait_news:
-            batch.waits, self._has_wait_news = self._waits, False
+        self._owes_waits, self._told_waits = False, self._waits
+        if self._waits:
+            batch.waits = True
         return batch
 
     def _batch(self) -> SessionRequest:

@@ -69,7 +69,7 @@ class Router:
         self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
         self._limits = DeploymentConfig(max_queued_requests=QUEUED_BEFORE_KNOWN)
         self._queue = Queue()
-        self._waits = False  # as the replicas were told: calls wait for room
+        self._waits = False  # as the sessions were told: calls wait for room
         self._budget = RetryBudget()
         self._is_known = asyncio.Event()
         self._is_closed = False

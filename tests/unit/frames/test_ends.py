@@ -441,18 +441,45 @@ def test_batch_tells_the_load_of_the_replica(session: Session) -> None:
     assert (session.caller.ongoing_elsewhere, session.caller.service_time_us) == (3, 5000)
 
 
-def test_waiting_is_told_when_it_begins_with_every_batch_and_when_it_ends(session: Session) -> None:
+def test_waiting_is_told_at_once_and_with_every_batch(session: Session) -> None:
     assert session.to_replica() is None
-    session.caller.say_waits(True)
+    assert session.caller.say_waits(True)
     assert session.to_replica() is not None
     assert session.replica.caller_waits
     assert session.to_replica() is None, "once is enough"
     session.open()
     session.to_replica()
     assert session.replica.caller_waits
+
+
+def test_end_of_waiting_is_told_with_the_next_batch(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.to_replica()
+    assert not session.caller.say_waits(False)
+    assert session.to_replica() is None, "it is nothing to send a batch for"
+    assert not session.caller.say_waits(True), "and so the replica knows it still"
+    assert session.to_replica() is None
     session.caller.say_waits(False)
+    session.open()
+    session.to_replica()
+    assert not session.replica.caller_waits
+
+
+def test_end_of_waiting_is_told_when_the_replica_says_something(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.to_replica()
+    assert not session.caller.take_back_waits(), "calls do wait"
+    session.caller.say_waits(False)
+    assert session.caller.take_back_waits()
     assert session.to_replica() is not None
     assert not session.replica.caller_waits
+    assert not session.caller.take_back_waits()
+
+
+def test_waiting_that_was_over_before_a_batch_was_sent_is_not_told(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.caller.say_waits(False)
+    assert session.to_replica() is None
 
 
 def test_calls_that_raise_in_a_row_are_counted_until_one_ends_otherwise(session: Session) -> None:
