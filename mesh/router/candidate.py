@@ -122,7 +122,7 @@ class Candidate:
 
     def refused(self, now_s: float) -> None:
         """It rejected a call: it is left alone, longer with every batch that refuses."""
-        self._blocked_until_s = now_s + self._back_off_s
+        self._blocked_until_s = max(self._ejected_until_s, now_s + self._back_off_s)
         if not self._has_refused:
             self._has_refused = True
             self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)

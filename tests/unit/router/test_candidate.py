@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 
 from mesh.router.candidate import FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S, REPORT_LIFETIME_S, Candidate
+from mesh.router.ejection import FIRST_EJECTION_S
 from mesh.router.endpoints import Endpoint
 
 NOW_S = 100.0
 
 
 def _session(*, own: int = 0, elsewhere: int = 0, age_s: float = 0.0, draining: bool = False) -> Any:
-    end = SimpleNamespace(calls=dict.fromkeys(range(own)), ongoing_elsewhere=elsewhere, draining=draining)
+    end = SimpleNamespace(
+        calls=dict.fromkeys(range(1, own + 1)),
+        ongoing_elsewhere=elsewhere,
+        draining=draining,
+        failed_in_a_row=0,
+        answers_well=False,
+        models=frozenset(),
+    )
     return SimpleNamespace(end=end, reported_s=NOW_S - age_s)
 
 
@@ -92,3 +100,14 @@ def test_batch_that_refuses_nothing_ends_the_wait() -> None:
 def test_session_is_opened_once() -> None:
     candidate = _candidate()
     assert candidate.open_session() is candidate.open_session()
+
+
+# --- one that was ejected
+
+
+def test_refusal_does_not_shorten_an_ejection() -> None:
+    candidate = _candidate()
+    candidate.eject(NOW_S)
+    candidate.refused(NOW_S)  # a call that was on its way
+    assert not candidate.may_be_asked(NOW_S + FIRST_EJECTION_S * 0.99)
+    assert candidate.may_be_asked(NOW_S + FIRST_EJECTION_S)
