@@ -20,8 +20,8 @@ class Candidate:
     """A replica that may be picked. ``connect`` opens a session to it."""
 
     __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_cuts", "_ejected_until_s", "_ejections",
-                 "_expected_models", "_failed", "_has_refused", "_models", "_service_time_us", "endpoint", "picked",
-                 "session", "weight")  # fmt: skip
+                 "_expected_models", "_failed", "_has_refused", "_last_before_ejection", "_models", "_service_time_us",
+                 "endpoint", "picked", "session", "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
@@ -34,6 +34,7 @@ class Candidate:
         self._cuts = 0  # sessions in a row that were cut without a good answer
         self._ejections = 0  # since it last answered well
         self._ejected_until_s = 0.0
+        self._last_before_ejection = 0  # the newest call that it had then
         self._failed = 0  # calls in a row that had raised when it last said something
         self._connect = connect
         self._blocked_until_s = 0.0
@@ -69,12 +70,15 @@ class Candidate:
     def may_be_asked(self, now_s: float) -> bool:
         """It is not known to drain, and is not left alone for a while after it refused.
 
-        When it comes back from an ejection, it gets one call at a time until one is answered well.
+        When it comes back from an ejection, it gets one call at a time until one is answered well. Calls that it has
+        had since before do not count: they may last for ever.
         """
         session = self.session
         if now_s < self._blocked_until_s:
             return False
-        return session is None or not (session.end.draining or (self._ejections and session.end.calls))
+        if session is None:
+            return True
+        return not (session.end.draining or (self._ejections and _newest_call(session) > self._last_before_ejection))
 
     def is_worth_waiting_for(self, now_s: float) -> bool:
         """It may have no room at present, but neither drains nor fails."""
@@ -103,12 +107,14 @@ class Candidate:
         self._ejected_until_s = now_s + ejection_s(self._ejections)
         self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
         self._ejections += 1
+        self._last_before_ejection = 0 if self.session is None else _newest_call(self.session)
         self._failed = 0 if self.session is None else self.session.end.failed_in_a_row
 
     def open_session(self) -> Session:
         """The session to it, opened when there is none."""
         if self.session is None:
             self.session = self._connect(self)
+            self._last_before_ejection = 0
         return self.session
 
     def _judge(self, session: Session) -> None:
@@ -148,3 +154,8 @@ class Candidate:
         elif self._blocked_until_s:
             self._blocked_until_s = self._ejected_until_s
             self._back_off_s = FIRST_BACK_OFF_S
+
+
+def _newest_call(session: Session) -> int:
+    """The id of the call that was opened last, of those under way; 0 when there is none."""
+    return next(reversed(session.end.calls), 0)

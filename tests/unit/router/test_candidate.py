@@ -111,3 +111,24 @@ def test_refusal_does_not_shorten_an_ejection() -> None:
     candidate.refused(NOW_S)  # a call that was on its way
     assert not candidate.may_be_asked(NOW_S + FIRST_EJECTION_S * 0.99)
     assert candidate.may_be_asked(NOW_S + FIRST_EJECTION_S)
+
+
+def test_calls_from_before_the_ejection_do_not_keep_it_out() -> None:
+    """A WebSocket may live for hours."""
+    session = _session(own=2)
+    candidate = _candidate(session)
+    candidate.eject(NOW_S)
+    after_s = NOW_S + FIRST_EJECTION_S
+    assert candidate.may_be_asked(after_s)
+    session.end.calls[3] = None
+    assert not candidate.may_be_asked(after_s), "one call at a time, until one is answered well"
+    del session.end.calls[3]
+    assert candidate.may_be_asked(after_s)
+
+
+def test_calls_of_a_new_session_are_all_from_after_the_ejection() -> None:
+    candidate = _candidate(_session(own=5))
+    candidate.eject(NOW_S)
+    candidate.session = None
+    candidate.open_session().end.calls[1] = None  # type: ignore[assignment]
+    assert not candidate.may_be_asked(NOW_S + FIRST_EJECTION_S)
