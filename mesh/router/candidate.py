@@ -114,7 +114,7 @@ class Candidate:
         """The session to it, opened when there is none."""
         if self.session is None:
             self.session = self._connect(self)
-            self._last_before_ejection = 0
+            self._last_before_ejection = self._failed = 0
         return self.session
 
     def _judge(self, session: Session) -> None:
