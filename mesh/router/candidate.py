@@ -100,7 +100,11 @@ class Candidate:
     def standing(self, now_s: float) -> Standing:
         """How it did lately."""
         errors = 0 if self.session is None else self.session.end.failed_in_a_row
-        return Standing(self._cuts, errors, self._ejections > 0)
+        return Standing(self._cuts, errors, self.is_ejected(now_s))
+
+    def is_ejected(self, now_s: float) -> bool:
+        """It is left alone because it fails, or was and has not shown yet that it is well."""
+        return self._ejections > 0 or now_s < self._ejected_until_s
 
     def eject(self, now_s: float) -> None:
         """Leave it alone, longer each time; then a single call shows whether it is well again."""

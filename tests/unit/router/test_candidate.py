@@ -132,3 +132,29 @@ def test_calls_of_a_new_session_are_all_from_after_the_ejection() -> None:
     candidate.session = None
     candidate.open_session().end.calls[1] = None  # type: ignore[assignment]
     assert not candidate.may_be_asked(NOW_S + FIRST_EJECTION_S)
+
+
+def test_call_that_raises_in_a_new_session_is_a_failure_like_any_other() -> None:
+    """The session was idle for long and closed; the count of its calls that raised begins anew."""
+    old = _session()
+    old.end.failed_in_a_row = 10
+    candidate = _candidate(old)
+    candidate.eject(NOW_S)
+    candidate.session = None
+    session: Any = candidate.open_session()
+    session.end.failed_in_a_row = 1
+    session.reported_s = after_s = NOW_S + FIRST_EJECTION_S
+    candidate.answered()
+    assert not candidate.may_be_asked(after_s + 2 * FIRST_EJECTION_S * 0.99), "it was ejected once more"
+    assert candidate.may_be_asked(after_s + 2 * FIRST_EJECTION_S)
+
+
+def test_answer_of_an_old_call_does_not_hide_an_ejection() -> None:
+    """It is left alone all the same, so it counts among those of which there are never more than half."""
+    session = _session(own=1)
+    candidate = _candidate(session)
+    candidate.eject(NOW_S)
+    session.end.answers_well = True
+    candidate.answered()
+    assert candidate.standing(NOW_S).is_ejected
+    assert not candidate.standing(NOW_S + FIRST_EJECTION_S).is_ejected
