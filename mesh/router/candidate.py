@@ -21,7 +21,7 @@ class Candidate:
 
     __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_cuts", "_ejected_until_s", "_ejections",
                  "_expected_models", "_failed", "_has_refused", "_last_before_ejection", "_models", "_service_time_us",
-                 "endpoint", "picked", "session", "weight")  # fmt: skip
+                 "ejected_s", "endpoint", "picked", "session", "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
@@ -30,6 +30,8 @@ class Candidate:
         """The number of the router's pick that last fell on it."""
         self.weight = 1.0
         """What a place in its queue costs, beside those of others: see mesh.router.weights."""
+        self.ejected_s = 0.0
+        """When it was last ejected."""
         self._service_time_us = 0  # as it last said, perhaps over a session that is closed
         self._cuts = 0  # sessions in a row that were cut without a good answer
         self._ejections = 0  # since it last answered well
@@ -108,11 +110,17 @@ class Candidate:
 
     def eject(self, now_s: float) -> None:
         """Leave it alone, longer each time; then a single call shows whether it is well again."""
+        self.ejected_s = now_s
         self._ejected_until_s = now_s + ejection_s(self._ejections)
         self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
         self._ejections += 1
         self._last_before_ejection = 0 if self.session is None else _newest_call(self.session)
         self._failed = 0 if self.session is None else self.session.end.failed_in_a_row
+
+    def take_back(self) -> None:
+        """Too many are left alone: it is asked again like any other."""
+        self._ejections = 0
+        self._ejected_until_s = self._blocked_until_s = 0.0
 
     def open_session(self) -> Session:
         """The session to it, opened when there is none."""

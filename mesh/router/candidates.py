@@ -54,7 +54,7 @@ class Candidates:
         """The candidate of that id, when it is in the present endpoint set."""
         return self._by_id.get(replica_id)
 
-    def change(self, endpoints: Iterable[Endpoint]) -> list[Candidate]:
+    def change(self, endpoints: Iterable[Endpoint], now_s: float) -> list[Candidate]:
         """Take over a full endpoint set; those that are no longer in it."""
         change = compare(self._by_id, endpoints)
         for endpoint in change.added:
@@ -62,6 +62,7 @@ class Candidates:
         removed = [self._by_id.pop(replica_id) for replica_id in change.removed]
         self._list = list(self._by_id.values())
         self._sort()
+        self._take_back_ejections(now_s)
         return removed
 
     def _sort(self) -> None:
@@ -80,6 +81,14 @@ class Candidates:
         standings = [candidate.standing(now_s) for candidate in self._list]
         for i in ejection.to_be_ejected(standings):
             self._list[i].eject(now_s)
+
+    def _take_back_ejections(self, now_s: float) -> None:
+        """Where replicas have gone, more than half may be left alone of those that are there: the oldest come back."""
+        ejected = [candidate for candidate in self._list if candidate.is_ejected(now_s)]
+        surplus = len(ejected) - ejection.most(len(self._list))
+        if surplus > 0:
+            for candidate in sorted(ejected, key=lambda candidate: candidate.ejected_s)[:surplus]:
+                candidate.take_back()
 
     # --- the pick
 

@@ -264,7 +264,7 @@ class Router:
         self._is_known.set()
         self._candidates.limit = self._limits.max_ongoing_requests
         endpoints = (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)
-        for candidate in self._candidates.change(endpoints):
+        for candidate in self._candidates.change(endpoints, monotonic()):
             if candidate.session is not None:
                 candidate.session.say_waits(False)
                 self._leaving.add(candidate.session)
