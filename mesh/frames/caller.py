@@ -24,6 +24,11 @@ class Answered(Protocol):
     A rejected call was not begun and may go elsewhere; one that was cut may have run.
     """
 
+    @property
+    def model_id(self) -> str:
+        """The model that it is for; empty when it is for none."""
+        ...
+
     def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def ended(self) -> None: ...
@@ -47,7 +52,10 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self.service_time_us = 0
         """How long its user code lately took for a call, as it last said; 0 = it does not know yet."""
         self.failed_in_a_row = 0
-        """Calls that ended with an error since one ended, or yielded, otherwise."""
+        """Calls that raised since one ended, or yielded, otherwise.
+
+        Those for a model are left out: they all go to one replica, and it may be the model's fault, not the replica's.
+        """
         self.answers_well = False
         """The last batch brought a result or an item."""
         self._waits = False  # calls, for room in the replica
@@ -223,9 +231,10 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
                 if (call := self._ended(call_id)) is not None:
                     call.ended()
         if batch.error_ids:
-            self.failed_in_a_row += sum(error.kind == ERROR_KIND_USER for error in batch.errors)
             for call_id, detail in zip(batch.error_ids, batch.errors, strict=True):
                 if (call := self._ended(call_id)) is not None:
+                    if detail.kind == ERROR_KIND_USER and not call.model_id:
+                        self.failed_in_a_row += 1
                     call.failed(detail)
         if batch.rejected_ids:
             for call_id in batch.rejected_ids:

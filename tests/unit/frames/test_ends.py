@@ -18,6 +18,7 @@ class Listener:
     """A call at either end that writes down what it is told; no buffers are not written down."""
 
     def __init__(self) -> None:
+        self.model_id = ""
         self.told: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -494,3 +495,14 @@ def test_calls_that_raise_in_a_row_are_counted_until_one_ends_otherwise(session:
         session.to_caller()
         assert session.caller.failed_in_a_row == failed
         assert session.caller.answers_well is (detail is None)
+
+
+def test_calls_for_a_model_that_raise_are_no_sign_of_a_replica_that_fails(session: Session) -> None:
+    """Calls for one model go to the same replica, so one bad model id would make it look as if it alone failed."""
+    for model_id, failed in [("", 1), ("bad", 1), ("", 2)]:
+        call_id, call = session.open()
+        call.model_id = model_id
+        session.to_replica()
+        session.replica.error(call_id, ErrorDetail(kind=ERROR_KIND_USER, type_name="E"))
+        session.to_caller()
+        assert session.caller.failed_in_a_row == failed
