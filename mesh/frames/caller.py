@@ -278,6 +278,11 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._forget(call_id)
         return self.calls.pop(call_id, None)
 
+    def has_sent(self, call_id: int) -> bool:
+        """The replica may have begun the call: it was in a batch that was taken."""
+        unsent = (batch.open_ids[0] for batch in self._finished if batch.open_ids)  # in the order of their ids
+        return call_id < next(unsent, self._opens[0][0] if self._opens else self._last_id + 1)
+
     def cut(self) -> None:
         """The session is over: every call that waits is told so, once. Nothing may be opened afterwards."""
         unsent = {frame[0] for frame in self._opens}.union(*(batch.open_ids for batch in self._finished))

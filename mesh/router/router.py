@@ -135,6 +135,13 @@ class Router:
         self._say_waits()
         self._tell_lack()
 
+    @property
+    def lacking(self) -> str:
+        """What a call in the queue waits for, as an error says it."""
+        if self.config is None:
+            return "to hear which replicas there are"
+        return "for a replica with room" if len(self._candidates) else "for a replica, there was none"
+
     def _say_waits(self) -> None:
         """Tell the replicas when calls begin to wait for room, and when no more do: they give room in turn."""
         waits = len(self._queue) > 0
@@ -230,7 +237,9 @@ class Router:
         hint = "set retry_on_death=True where running it twice does no harm"
         if self._is_closed:
             self._again(call)
-        elif retry_on_death and not call.items_begun:
+        elif retry_on_death and call.items_begun:
+            hint = "items had come or gone, so it cannot be run again from the beginning"
+        elif retry_on_death:
             if self._budget.allows(call.retries, self._candidates.picks):
                 call.retries += 1
                 self._again(call)

@@ -506,3 +506,15 @@ def test_calls_for_a_model_that_raise_are_no_sign_of_a_replica_that_fails(sessio
         session.replica.error(call_id, ErrorDetail(kind=ERROR_KIND_USER, type_name="E"))
         session.to_caller()
         assert session.caller.failed_in_a_row == failed
+
+
+def test_call_is_sent_when_its_batch_was_taken(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = session.open()
+    assert not session.caller.has_sent(first)
+    monkeypatch.setattr("mesh.frames.caller.DIRECT_BYTES", 1)
+    second, _ = session.open()
+    assert not session.caller.has_sent(first), "a batch that is made has not gone"
+    assert not session.caller.has_sent(second)
+    session.to_replica()
+    assert session.caller.has_sent(first)
+    assert session.caller.has_sent(second)
