@@ -73,13 +73,17 @@ class Candidates:
 
     def weigh(self, now_s: float) -> None:
         """Compare how fast they are, and leave alone for a while what fails while others do not."""
+        if len(self._list) == 1:
+            self._list[0].weight = 1.0  # there is no other to be slower than, or to be used instead
+            self._sort()
+            return
         seen = [candidate.seen(now_s) for candidate in self._list]
         usual_s = self._usual_s = usual_service_time_s(seen)
-        for candidate, one in zip(self._list, seen, strict=True):
-            candidate.weight = weight(one, usual_s)
-        self._sort()
-        standings = [candidate.standing(now_s) for candidate in self._list]
-        for i in ejection.to_be_ejected(standings):
+        if usual_s or self._slow:
+            for candidate, one in zip(self._list, seen, strict=True):
+                candidate.weight = weight(one, usual_s)
+            self._sort()
+        for i in ejection.to_be_ejected([candidate.standing(now_s) for candidate in self._list]):
             self._list[i].eject(now_s)
 
     def _take_back_ejections(self, now_s: float) -> None:

@@ -44,9 +44,10 @@ def to_be_ejected(standings: Sequence[Standing]) -> list[int]:
 
     A replica whose calls raise is ejected only while more than half of the others have none that raise in a row.
     """
-    ejected = sum(standing.is_ejected for standing in standings)
-    left = most(len(standings)) - ejected
     failing = [i for i, standing in enumerate(standings) if standing.fails and not standing.is_ejected]
+    if not failing:
+        return failing
+    left = most(len(standings)) - sum(standing.is_ejected for standing in standings)
     failing = [i for i in failing if standings[i].cuts >= CUTS or _is_alone(i, standings)]
     failing.sort(key=lambda i: (standings[i].cuts, standings[i].errors), reverse=True)
     return failing[: max(0, left)]

@@ -98,3 +98,18 @@ def test_answer_of_an_old_call_makes_no_room_for_one_more_ejection() -> None:
     others.end.failed_in_a_row = ERRORS
     candidates.weigh(NOW_S)
     assert _ejected(candidates, NOW_S) == "ab"
+
+
+def test_single_replica_is_not_compared() -> None:
+    """It has no other to be slower than, and a router looks 50 times a second."""
+    candidates = _candidates("ab")
+    sessions: list[Any] = [candidates[name].open_session() for name in "ab"]
+    for session, service_time_us in zip(sessions, (5000, 500_000), strict=True):
+        session.end.service_time_us = service_time_us
+    candidates.weigh(NOW_S)
+    assert candidates["b"].weight > 1
+    _change(candidates, "b")
+    sessions[1].silent_s = None  # would raise when it is asked
+    candidates.weigh(NOW_S)
+    assert candidates["b"].weight == 1
+    assert candidates.pick(NOW_S, NOW_S) is candidates["b"]
