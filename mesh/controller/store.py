@@ -148,7 +148,14 @@ class Store:
         return revision, {(kind, name): value for kind, name, value in rows}
 
     def _save(self, expected_revision: int, changes: Mapping[Key, bytes | None], blobs: Mapping[str, bytes]) -> int:
-        self._blobs.write(blobs)  # before the rows that name them
+        new = self._blobs.write(blobs)  # before the rows that name them
+        try:
+            return self._save_rows(expected_revision, changes)
+        except BaseException:
+            self._blobs.remove(new)
+            raise
+
+    def _save_rows(self, expected_revision: int, changes: Mapping[Key, bytes | None]) -> int:
         connection = self._connection
         assert connection is not None
         puts = [(*key, value) for key, value in changes.items() if value is not None]
