@@ -102,7 +102,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
 
     async def GetApplications(self, request: pb.GetApplicationsRequest, context: Context) -> pb.GetApplicationsResponse:
         """What is wished for at this moment."""
-        state, _ = self._publisher.states.latest("")
+        state, *_ = self._publisher.states.latest("")
         wished = [one.spec.to_proto() for one in state.applications.values() if not one.deleting]
         return pb.GetApplicationsResponse(applications=wished)
 
@@ -119,8 +119,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: pb.WatchStatusRequest, context: Context
     ) -> AsyncGenerator[pb.WatchStatusResponse, None]:
         """The status now and after every change."""
-        async for state, revision in self._publisher.states.subscribe(""):
-            yield pb.WatchStatusResponse(status=self._publisher.status(state, revision))
+        async for published in self._publisher.states.subscribe(""):
+            yield pb.WatchStatusResponse(status=self._publisher.status(*published))
 
     async def WatchEndpoints(
         self, request: pb.WatchEndpointsRequest, context: Context

@@ -85,9 +85,7 @@ class Store:
         try:
             return await self._in_thread(self._save, expected_revision, changes, blobs)
         except (OSError, sqlite3.OperationalError) as error:
-            raise StoreUnwritable(
-                f"the store in {self.blob_directory.parent} cannot be written: {error}; nothing was changed"
-            ) from error
+            raise StoreUnwritable(f"the store in {self.blob_directory.parent} cannot be written: {error}") from error
 
     async def keep_only_blobs(self, names: Set[str]) -> None:
         """Removes all blobs but these."""
