@@ -170,7 +170,7 @@ class Controller:
         sizes = self._autoscaler.step(state, now_s)
         if sizes.state is before and not happened and now_s < self._reconcile_at_s:  # as most reports of demand end
             self._publish()
-            self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
+            self._wake_at_s = self._next_look_s(sizes.look_at_s)
             return
         step = reconcile(sizes.state, now_s, self._gpus)
         story = continued(self._story, before, step.state, happened, self._epoch_s())
@@ -187,7 +187,7 @@ class Controller:
         else:
             outcome = self._revision
         self._state, self._story, self._reconcile_at_s = step.state, story, step.wake_at_s
-        self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
+        self._wake_at_s = self._next_look_s(sizes.look_at_s)
         self._publish()
         self.publisher.stories.publish({"": self._story})
         for wish in accepted:
@@ -199,6 +199,10 @@ class Controller:
 
     def _publish(self) -> None:
         self.publisher.publish(self._state, self._revision, self._autoscaler.questions, self._unwritable)
+
+    def _next_look_s(self, look_at_s: float) -> float:
+        """While nothing can be stored no size can change: then only the next try counts."""
+        return self._reconcile_at_s if self._unwritable else min(self._reconcile_at_s, look_at_s)
 
     def _taken_in(self, events: Sequence[Posted], now_s: float) -> tuple[MeshState, list[Event], list[Wish]]:
         """The state after what came, what of that happened to it, and the wishes in it; others are refused."""

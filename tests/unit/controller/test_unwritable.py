@@ -114,6 +114,20 @@ async def loop(tmp_path: Path) -> AsyncIterator[Loop]:
     await store.close()
 
 
+async def test_a_request_that_waits_for_a_first_replica_makes_nobody_spin(loop: Loop) -> None:
+    scaling = AutoscalingConfig(min_replicas=0, max_replicas=1)
+    await loop.controller.apply(application(DeploymentConfig(autoscaling_config=scaling)))
+    loop.store.is_full, loop.store.tries = True, 0
+    loop.inbox.post(Reported(1, {("app", "Model"): Demand(0, 1)}))
+    await until(lambda: loop.store.tries)
+    for _ in range(TICKS):
+        await asyncio.sleep(0)
+    assert loop.store.tries == 1
+    loop.store.is_full = False
+    await loop.again()
+    await until(lambda: loop.launcher.requests)
+
+
 @pytest.mark.parametrize("how", ["its loop is held", "its line is gone"])
 async def test_a_replica_that_hangs_is_killed_and_replaced_when_there_is_room(loop: Loop, how: str) -> None:
     replica_id = await loop.runs()
