@@ -250,7 +250,13 @@ class Controller:
         self._unwritable = ""
         self._stored, self._stored_story = rows, story
         if any(kind == "application" for kind, _ in changes):
+            await self._tidy_blobs(state)
+
+    async def _tidy_blobs(self, state: MeshState) -> None:
+        try:
             await self._store.keep_only_blobs(blob_names(state))
+        except OSError as error:  # such as one for want of a descriptor
+            _log.warning("blobs that nobody wishes for stay until the next application is stored: %s", error)
 
     def _perform(self, action: Action) -> None:
         match action:

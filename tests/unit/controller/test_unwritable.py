@@ -189,3 +189,18 @@ async def test_the_status_says_so_for_as_long_as_something_waits_to_be_stored(
     loop.store.is_full = False
     await loop.again()
     await until(lambda: len(loop.launcher.requests) == 2 and not loop.status().trouble)
+
+
+async def test_blobs_that_cannot_be_tidied_stay_until_the_next_change(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop.store.is_short = True
+    async with asyncio.timeout(10):
+        await loop.runs()
+        (loop.store.blob_directory / "old").write_bytes(b"")
+        await loop.controller.scale("app", "Model", 2)
+    await until(lambda: len(loop.launcher.requests) == 2)
+    assert "Too many open files" in caplog.text
+    loop.store.is_short = False
+    await loop.controller.scale("app", "Model", 1)
+    assert not (loop.store.blob_directory / "old").exists()
