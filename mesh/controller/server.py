@@ -94,7 +94,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: pb.WatchEventsRequest, context: Context
     ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
         """What has happened after the event of that number, and then what happens."""
-        seen = request.after
+        told = self._publisher.stories.latest("").told
+        seen = request.after if request.after <= told else 0  # the numbers of a story that was lost with its controller
         async for story in self._publisher.stories.subscribe(""):
             if events := _told(story, seen):
                 seen = story.told

@@ -188,6 +188,14 @@ async def test_events_are_told_once_each_over_the_death_of_the_controller(world:
     assert [told.count(what) for what in ("scaled", "deleted", "gone")] == [1, 1, 1]
 
 
+async def test_who_has_seen_more_than_is_known_hears_all_that_is_known(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        await world.controller(stack)
+        await world.client.apply(application())
+        told = await first(world.client.watch_events(10**6), bool)
+        assert told[0].what == "applied"
+
+
 async def test_a_replica_that_serves_and_falls_silent_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mesh.controller.server.SHORTEST_SILENCE_S", 0.05)
     config = DeploymentConfig(health_check_period_s=0.05, health_check_timeout_s=0.2)
