@@ -38,10 +38,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(slots=True)
 class _Line:
-    """One line of a replica: what it said last, and whether it has said anything since that was asked."""
+    """One line of a replica: what it said last, and whether it has said anything since that was asked.
+
+    ``answered`` is the number of the last question that its policy has answered; 0 = none.
+    """
 
     number: int
     said: Said | None = None
+    answered: int = 0
     is_heard: bool = False
 
 
@@ -147,8 +151,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
                 if (said := said_in(request, line.number)) is None:
                     continue
                 line.is_heard = True
-                if request.ready.HasField("policy_answer"):  # again with every word after it, which nobody minds
-                    answer = request.ready.policy_answer
+                answer = request.ready.policy_answer
+                if answer.number != line.answered:  # every word after it has it again
+                    line.answered = answer.number
                     self._controller.post(Answered(answer.number, answer.replicas, answer.failure))
                 if said != line.said:  # a replica repeats itself to show that it goes on
                     line.said = said
