@@ -46,11 +46,13 @@ async def test_full_disk_refuses_wishes_and_stops_nothing_that_runs(
             kill(victim)
             wait_until(lambda: victim not in own_mesh.replicas().values())
             await load.wait_for_more()
+            assert "cannot be written" in mesh.status().trouble
             assert [application.name for application in mesh.status().applications] == ["default"]
             assert own_mesh.processes()["controller"] == controller
         await load.wait(lambda: len({pid for _, pid in load.answers.values()} - set(before.values())) == 1)
         other = run(Worker.options(name="Other").bind(journal.path), name="other")
         assert (await other.work("there is room again"))[0] == 1
     assert not load.errors
+    assert not mesh.status().trouble
     assert own_mesh.processes()["controller"] == controller
     assert len(own_mesh.replicas("Worker")) == 2
