@@ -88,6 +88,7 @@ class MeshStatus:
     """A whole mesh. ``url`` is where HTTP answers, empty without HTTP; ``owner_pid`` is the script that started it.
     That many ``bridges`` answer there.
 
+    ``trouble`` says what keeps its controller from its work, such as a disk that is full.
     ``grpc_address`` is where the door listens, as "host:port"; empty without one. A detached mesh has a ``name``;
     its ``owner_pid`` is of the process that started it, which may have ended.
     """
@@ -100,6 +101,7 @@ class MeshStatus:
     grpc_address: str = ""
     name: str = ""
     bridges: int = 0
+    trouble: str = ""
 
     @classmethod
     def of(cls, mesh: LivingMesh, status: pb.Status) -> MeshStatus:
@@ -112,6 +114,7 @@ class MeshStatus:
             run_directory=mesh.run_directory,
             name=mesh.name,
             bridges=mesh.bridges,
+            trouble=status.trouble,
             applications=tuple(ApplicationStatus.from_proto(application) for application in status.applications),
         )
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from mesh import rollout
 from mesh.claim import claimed
 from mesh.config import Application, DeploymentConfig
-from mesh.errors import DeployFailed
+from mesh.errors import DeployFailed, MeshError
 from mesh.notices import show
 from mesh.used_mesh import UsedMesh
 
@@ -18,7 +18,7 @@ def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProg
     """Make it the wished-for state and wait until it runs and can be reached.
 
     Raises :class:`mesh.errors.DeployFailed` with the user's traceback when it does not come up; one that was not there
-    before is taken away then. Raises :class:`mesh.errors.DeployInProgress` while somebody else deploys it.
+    before is taken away then, if it can be. Raises :class:`mesh.errors.DeployInProgress` while somebody else deploys.
     """
     name, client = application.spec.name, mesh.connection.client
     with _claimed(mesh, name):
@@ -29,7 +29,7 @@ def deploy(mesh: UsedMesh, application: Application, on_progress: rollout.OnProg
             mesh.wait_reachable(application)
         except DeployFailed:
             if is_new:
-                delete(mesh, name)
+                _take_away(mesh, name)
             raise
 
 
@@ -63,6 +63,14 @@ def delete(mesh: UsedMesh, name: str) -> None:
     client = mesh.connection.client
     revision = mesh.ask(client.delete(name))
     mesh.ask(rollout.wait_deleted(client, name, revision, show))
+
+
+def _take_away(mesh: UsedMesh, name: str) -> None:
+    """Delete what did not come up. Why it did not is what the user has to see, whatever becomes of this."""
+    try:
+        delete(mesh, name)
+    except MeshError as error:
+        show(f"application {name!r} did not come up, and is still there: {error}")
 
 
 def _claimed(mesh: UsedMesh, application: str) -> AbstractContextManager[None]:

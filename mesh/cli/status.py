@@ -56,14 +56,15 @@ def _with_names(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def headline(status: MeshStatus) -> str:
-    """Which mesh it is, and where it answers."""
+    """Which mesh it is, where it answers, and what troubles it."""
     name = f"mesh {status.name}" if status.name else "mesh"
     door = f"  gRPC {status.grpc_address}" if status.grpc_address else ""
     owner = "" if status.name else f"  owner pid {status.owner_pid}"
     where = status.url or "without HTTP"
     nothing = "" if status.applications else "\nnothing is deployed"
     bridges = f"  {status.bridges} bridges" if status.bridges > 1 else ""
-    return f"{name} {where}{bridges}{door}{owner}  engine pid {status.engine_pid}{nothing}"
+    trouble = f"\n{status.trouble}" if status.trouble else ""
+    return f"{name} {where}{bridges}{door}{owner}  engine pid {status.engine_pid}{nothing}{trouble}"
 
 
 def rows(status: MeshStatus) -> list[Row]:

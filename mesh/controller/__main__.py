@@ -18,7 +18,7 @@ import grpc.aio
 
 from mesh.client import LARGEST_MESSAGE_BYTES
 from mesh.clock import SystemClock
-from mesh.controller.controller import Controller, Entry
+from mesh.controller.controller import Controller, Posted
 from mesh.controller.events import Ended
 from mesh.controller.inbox import Inbox
 from mesh.controller.server import ControllerServicer
@@ -57,7 +57,7 @@ def main(child: Child) -> int:
 async def _serve(child: Child) -> None:
     assert child.engine_socket is not None, "the engine gives the controller a line to itself"
     clock = SystemClock()
-    inbox: Inbox[Entry] = Inbox()
+    inbox: Inbox[Posted] = Inbox()
 
     def on_exit(process_id: str, pid: int, status: int) -> None:
         inbox.post(Ended(process_id, f"(pid {pid}) {describe_exit(status)}"))

@@ -1,7 +1,8 @@
-"""The one task that changes the state: event -> state -> sizes -> reconcile -> store -> perform -> publish.
+"""The one task that changes the state: event -> state -> sizes -> reconcile -> store -> publish -> perform.
 
 Everything that can happen is an event in one inbox, so nothing here needs a lock. What is decided is decided in
-``events.py`` and ``reconcile.py``; what is decided upon is stored before it is done.
+``events.py`` and ``reconcile.py``; what is decided upon is stored before it is done. Only ends need not be stored: a
+replica that hangs is killed, and a mesh that is told to stop drains, also while the store cannot be written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import inf
 from typing import Any
@@ -38,7 +39,7 @@ from mesh.controller.inbox import Inbox
 from mesh.controller.launches import launch_request, remove_sockets
 from mesh.controller.policies import Answered
 from mesh.controller.publisher import Publisher
-from mesh.controller.reconcile import Action, Kill, Launch, reconcile
+from mesh.controller.reconcile import Action, Kill, Launch, Step, end_overdue, reconcile
 from mesh.controller.rows import Key, blob_names, from_rows, story_changes, story_from_rows, to_rows
 from mesh.controller.state import MeshState
 from mesh.controller.store import Store, StoreUnwritable, unusable
@@ -64,7 +65,7 @@ class Wish:
 
 
 ScalingEvent = Reported | Answered
-Entry = Event | Wish | ScalingEvent
+Posted = Event | Wish | ScalingEvent
 """What can be in the inbox."""
 
 
@@ -79,7 +80,7 @@ class Controller:
         store: Store,
         launcher: Launcher,
         clock: Clock,
-        inbox: Inbox[Entry],
+        inbox: Inbox[Posted],
         run_directory: str,
         gpus: Sequence[str] = (),
         epoch_s: Callable[[], float] = time.time,
@@ -100,7 +101,7 @@ class Controller:
         self._autoscaler = Autoscaler(clock.now_s())
         self._reconcile_at_s = -inf
         self._wake_at_s = inf
-        self._is_unwritable = False
+        self._unwritable = ""
         self._performing: set[asyncio.Task[None]] = set()
 
     async def start(self, is_first: bool = False) -> None:
@@ -162,38 +163,48 @@ class Controller:
         self._inbox.post(Wish(event, stored, blobs))
         return await stored
 
-    async def _step(self, events: Sequence[Entry]) -> None:
+    async def _step(self, events: Sequence[Posted]) -> None:
         now_s = self._clock.now_s()
         before = self._state
         state, happened, accepted = self._taken_in(events, now_s)
         sizes = self._autoscaler.step(state, now_s)
         if sizes.state is before and not happened and now_s < self._reconcile_at_s:  # as most reports of demand end
-            self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
-            self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
+            self._publish()
+            self._wake_at_s = self._next_look_s(sizes.look_at_s)
             return
         step = reconcile(sizes.state, now_s, self._gpus)
         story = continued(self._story, before, step.state, happened, self._epoch_s())
-        actions: Sequence[Action] = step.actions
         outcome: int | MeshError
         try:
             await self._save(step.state, story, {name: blob for wish in accepted for name, blob in wish.blobs.items()})
         except StoreUnwritable as error:
-            self._go_on_unwritten(before, happened, now_s)
-            actions, outcome = (), error
+            outcome = StoreUnwritable(f"{error}; nothing was changed")
+            happened = [event for event in happened if not isinstance(event, WishEvent)]
+            step = self._unwritten(before, happened, now_s)
+            # Without the wishes, or in a while, there may be room enough for the rest.
+            step = replace(step, wake_at_s=now_s if accepted else min(step.wake_at_s, now_s + STORE_AGAIN_S))
+            story = continued(self._story, before, step.state, happened, self._epoch_s())
         else:
-            self._state, self._story, self._reconcile_at_s = step.state, story, step.wake_at_s
             outcome = self._revision
-        self._wake_at_s = min(self._reconcile_at_s, sizes.look_at_s)
-        self.publisher.publish(self._state, self._revision, self._autoscaler.questions)
+        self._state, self._story, self._reconcile_at_s = step.state, story, step.wake_at_s
+        self._wake_at_s = self._next_look_s(sizes.look_at_s)
+        self._publish()
         self.publisher.stories.publish({"": self._story})
         for wish in accepted:
             _answer(wish, outcome)
-        for action in actions:
+        for action in step.actions:
             self._perform(action)
         for ended in before.replicas.keys() - self._state.replicas.keys():
             remove_sockets(self._run_directory, ended)
 
-    def _taken_in(self, events: Sequence[Entry], now_s: float) -> tuple[MeshState, list[Event], list[Wish]]:
+    def _publish(self) -> None:
+        self.publisher.publish(self._state, self._revision, self._autoscaler.questions, self._unwritable)
+
+    def _next_look_s(self, look_at_s: float) -> float:
+        """While nothing can be stored no size can change: then only the next try counts."""
+        return self._reconcile_at_s if self._unwritable else min(self._reconcile_at_s, look_at_s)
+
+    def _taken_in(self, events: Sequence[Posted], now_s: float) -> tuple[MeshState, list[Event], list[Wish]]:
         """The state after what came, what of that happened to it, and the wishes in it; others are refused."""
         state = self._state
         happened: list[Event] = []
@@ -213,32 +224,39 @@ class Controller:
                 happened.append(event)
         return state, happened, accepted
 
-    def _go_on_unwritten(self, before: MeshState, happened: Sequence[Event], now_s: float) -> None:
-        """What has happened is true all the same. What is wished for is refused; what would be begun has to wait."""
-        unwished = [event for event in happened if not isinstance(event, WishEvent)]
-        self._state = reduce(lambda state, event: apply(state, event, now_s), unwished, before)
-        self._story = continued(self._story, before, self._state, unwished, self._epoch_s())
-        # Without the wish, or in a while, there may be room enough for the rest.
-        self._reconcile_at_s = now_s + STORE_AGAIN_S if len(unwished) == len(happened) else now_s
+    def _unwritten(self, before: MeshState, happened: Sequence[Event], now_s: float) -> Step:
+        """What is done without the store: what has happened is true all the same, and what has to end is ended.
+
+        What is wished for is refused; what would be begun has to wait. A mesh that is being stopped begins nothing.
+        """
+        state = reduce(lambda state, event: apply(state, event, now_s), happened, before)
+        return reconcile(state, now_s, self._gpus) if state.stopping else end_overdue(state, now_s)
 
     async def _save(self, state: MeshState, story: Story, blobs: dict[str, bytes]) -> None:
         rows = to_rows(state)
         changes: dict[Key, bytes | None] = {key: row for key, row in rows.items() if self._stored.get(key) != row}
         changes |= dict.fromkeys(self._stored.keys() - rows.keys())
         if not (changes or blobs):
+            self._unwritable = ""  # nothing waits for it any more
             return  # what is new in the story alone is written with the next change
         changes |= story_changes(self._stored_story, story)
         try:
             self._revision = await self._store.save(self._revision, changes, blobs)
         except StoreUnwritable as error:
-            if not self._is_unwritable:  # once, not at every try
+            if not self._unwritable:  # once, not at every try
                 _log.error("%s; trying again every_s=%g", error, STORE_AGAIN_S)
-            self._is_unwritable = True
+            self._unwritable = f"{error}; until it can be, nothing new is started and no change is taken"
             raise
-        self._is_unwritable = False
+        self._unwritable = ""
         self._stored, self._stored_story = rows, story
         if any(kind == "application" for kind, _ in changes):
+            await self._tidy_blobs(state)
+
+    async def _tidy_blobs(self, state: MeshState) -> None:
+        try:
             await self._store.keep_only_blobs(blob_names(state))
+        except OSError as error:  # such as one for want of a descriptor
+            _log.warning("blobs that nobody wishes for stay until the next application is stored: %s", error)
 
     def _perform(self, action: Action) -> None:
         match action:

@@ -14,7 +14,11 @@ T = TypeVar("T")
 
 
 class Inbox(Generic[T]):
-    """Posted on the loop, taken on the loop, in order. Not bounded: each entry stands for a process or an open RPC."""
+    """Posted on the loop, taken on the loop, in order.
+
+    Not bounded: who posts is a process, an open RPC or a line, of which there are few, and whoever takes takes all. A
+    line on which a replica only repeats itself posts nothing.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[T] = deque()

@@ -35,13 +35,20 @@ class Publisher:
         self.routes: Watch[str, tuple[endpoint_pb2.Route, ...]] = Watch(lambda known, key: ())
         self.orders: Watch[str, views.Orders] = Watch(lambda known, key: views.Orders(None))
         self.stories: Watch[str, Story] = Watch(lambda known, key: Story())
-        self.states: Watch[str, tuple[MeshState, int]] = Watch(lambda known, key: (MeshState(), 0))
+        self.states: Watch[str, tuple[MeshState, int, str]] = Watch(lambda known, key: (MeshState(), 0, ""))
 
     def publish(
-        self, state: MeshState, revision: int, questions: Mapping[str, Question] = MappingProxyType({})
+        self,
+        state: MeshState,
+        revision: int,
+        questions: Mapping[str, Question] = MappingProxyType({}),
+        trouble: str = "",
     ) -> None:
-        """From now on the watchers see this state, stored under that revision, and replicas these questions."""
-        if self.states.latest("") == (state, revision):
+        """From now on the watchers see this state, stored under that revision, and replicas these questions.
+
+        ``trouble`` is what the controller itself has, such as a store that cannot be written.
+        """
+        if self.states.latest("") == (state, revision, trouble):
             if questions != self._questions:
                 self._publish_orders(state, questions)
             return
@@ -49,14 +56,16 @@ class Publisher:
         self._publish_endpoints(views.endpoint_sets(state, self._run_directory))
         self._note_phases(views.phases(state))
         self.routes.publish({"": views.routes(state)})
-        self.states.publish({"": (state, revision)})
+        self.states.publish({"": (state, revision, trouble)})
         self._publish_orders(state, questions)
 
-    def status(self, state: MeshState, revision: int) -> controller_pb2.Status:
+    def status(self, state: MeshState, revision: int, trouble: str) -> controller_pb2.Status:
         """A state as people see it now."""
         now_s = self._clock.now_s()
         since = {key: since_s for key, (_, since_s) in self._phases.items()}
-        return views.status(state, revision, self._run_directory, now_s, since)
+        found = views.status(state, revision, self._run_directory, now_s, since)
+        found.trouble = trouble
+        return found
 
     def _note_phases(self, phases: dict[DeploymentKey, controller_pb2.Phase]) -> None:
         """Since when each application, as (name, ""), and each deployment is in its phase."""

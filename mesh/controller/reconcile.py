@@ -62,14 +62,21 @@ class Step:
 
 def reconcile(state: MeshState, now_s: float, gpus: Sequence[str] = ()) -> Step:
     """Brings what is there nearer to what is wished for. ``gpus`` are the devices that may be given to replicas."""
-    actions: list[Action] = [Kill(stray) for stray in sorted(state.strays)]
-    state = replace(state, strays=frozenset()) if state.strays else state
-    state = _without_silent(state, now_s)
+    overdue = end_overdue(state, now_s)
+    state, actions = overdue.state, list(overdue.actions)
     for name in tuple(state.applications):
         state, launches = _reconcile_application(state, name, now_s, gpus)
         actions += launches
     state, kills = _killed(state, now_s)
     return Step(state, (*actions, *kills), _wake_at_s(state, now_s))
+
+
+def end_overdue(state: MeshState, now_s: float) -> Step:
+    """Only kills: strays, silent replicas, and those that drain for too long. Called twice, it kills what is gone."""
+    strays = [Kill(stray) for stray in sorted(state.strays)]
+    state = replace(state, strays=frozenset()) if state.strays else state
+    state, kills = _killed(_without_silent(state, now_s), now_s)
+    return Step(state, (*strays, *kills), _wake_at_s(state, now_s))
 
 
 def _without_silent(state: MeshState, now_s: float) -> MeshState:

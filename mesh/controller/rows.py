@@ -65,7 +65,8 @@ def story_from_rows(rows: Mapping[Key, bytes]) -> Story:
         Entry(one.number, one.at_s, one.application, one.deployment, one.replica_id, one.what, one.message)
         for one in events
     )
-    return Story(entries, entries[-1].number + KEPT if entries else 0)
+    told = entries[-1].number if entries else 0
+    return Story(entries, told + KEPT if rows else 0)
 
 
 def entry_message(entry: Entry) -> controller_pb2.Event:

@@ -38,10 +38,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @dataclass(slots=True)
 class _Line:
-    """One line of a replica: what it said last, and whether it has said anything since that was asked."""
+    """One line of a replica: what it said last, and whether it has said anything since that was asked.
+
+    ``answered`` is the number of the last question that its policy has answered; 0 = none.
+    """
 
     number: int
     said: Said | None = None
+    answered: int = 0
     is_heard: bool = False
 
 
@@ -94,7 +98,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: pb.WatchEventsRequest, context: Context
     ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
         """What has happened after the event of that number, and then what happens."""
-        seen = request.after
+        told = self._publisher.stories.latest("").told
+        seen = request.after if request.after <= told else 0  # the numbers of a story that was lost with its controller
         async for story in self._publisher.stories.subscribe(""):
             if events := _told(story, seen):
                 seen = story.told
@@ -102,7 +107,7 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
 
     async def GetApplications(self, request: pb.GetApplicationsRequest, context: Context) -> pb.GetApplicationsResponse:
         """What is wished for at this moment."""
-        state, _ = self._publisher.states.latest("")
+        state, *_ = self._publisher.states.latest("")
         wished = [one.spec.to_proto() for one in state.applications.values() if not one.deleting]
         return pb.GetApplicationsResponse(applications=wished)
 
@@ -119,8 +124,8 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
         self, request: pb.WatchStatusRequest, context: Context
     ) -> AsyncGenerator[pb.WatchStatusResponse, None]:
         """The status now and after every change."""
-        async for state, revision in self._publisher.states.subscribe(""):
-            yield pb.WatchStatusResponse(status=self._publisher.status(state, revision))
+        async for published in self._publisher.states.subscribe(""):
+            yield pb.WatchStatusResponse(status=self._publisher.status(*published))
 
     async def WatchEndpoints(
         self, request: pb.WatchEndpointsRequest, context: Context
@@ -146,8 +151,9 @@ class ControllerServicer(controller_pb2_grpc.ControllerServiceServicer):
                 if (said := said_in(request, line.number)) is None:
                     continue
                 line.is_heard = True
-                if request.ready.HasField("policy_answer"):  # again with every word after it, which nobody minds
-                    answer = request.ready.policy_answer
+                answer = request.ready.policy_answer
+                if answer.number != line.answered:  # every word after it has it again
+                    line.answered = answer.number
                     self._controller.post(Answered(answer.number, answer.replicas, answer.failure))
                 if said != line.said:  # a replica repeats itself to show that it goes on
                     line.said = said

@@ -85,9 +85,7 @@ class Store:
         try:
             return await self._in_thread(self._save, expected_revision, changes, blobs)
         except (OSError, sqlite3.OperationalError) as error:
-            raise StoreUnwritable(
-                f"the store in {self.blob_directory.parent} cannot be written: {error}; nothing was changed"
-            ) from error
+            raise StoreUnwritable(f"the store in {self.blob_directory.parent} cannot be written: {error}") from error
 
     async def keep_only_blobs(self, names: Set[str]) -> None:
         """Removes all blobs but these."""
@@ -109,17 +107,21 @@ class Store:
 
     def _connect(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        self._check_usable()  # before anything is written
+        # It has the folder's lock, so it needs no file of shared memory, for which a full disk has no room.
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        found = self._check_usable()  # before anything is written
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS rows (kind TEXT, name TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, name))"
         )
         self._connection.execute("CREATE TABLE IF NOT EXISTS revision (value INTEGER NOT NULL)")
-        self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+        if found != FORMAT:  # this is written always, and a store must open on a disk that is full
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
         self._connection.execute("INSERT INTO revision SELECT 1 WHERE NOT EXISTS (SELECT * FROM revision)")
 
-    def _check_usable(self) -> None:
+    def _check_usable(self) -> int:
+        """The format of the file."""
         assert self._connection is not None
         try:
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -135,6 +137,7 @@ class Store:
                 f"the store {self.folder} was written by a newer version of mesh (format {found}, this one knows up to "
                 f"{FORMAT}) and is left as it is: use that version, or move the folder away to begin anew"
             )
+        return int(found)
 
     def _load(self) -> tuple[int, dict[Key, bytes]]:
         assert self._connection is not None
@@ -143,7 +146,14 @@ class Store:
         return revision, {(kind, name): value for kind, name, value in rows}
 
     def _save(self, expected_revision: int, changes: Mapping[Key, bytes | None], blobs: Mapping[str, bytes]) -> int:
-        self._blobs.write(blobs)  # before the rows that name them
+        new = self._blobs.write(blobs)  # before the rows that name them
+        try:
+            return self._save_rows(expected_revision, changes)
+        except BaseException:
+            self._blobs.remove(new)
+            raise
+
+    def _save_rows(self, expected_revision: int, changes: Mapping[Key, bytes | None]) -> int:
         connection = self._connection
         assert connection is not None
         puts = [(*key, value) for key, value in changes.items() if value is not None]

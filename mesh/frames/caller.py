@@ -24,6 +24,11 @@ class Answered(Protocol):
     A rejected call was not begun and may go elsewhere; one that was cut may have run.
     """
 
+    @property
+    def model_id(self) -> str:
+        """The model that it is for; empty when it is for none."""
+        ...
+
     def replied(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def item(self, encoding: int, body: bytes, buffers: Sequence[Buffer] = (), /) -> None: ...
     def ended(self) -> None: ...
@@ -36,8 +41,8 @@ class Answered(Protocol):
 class CallerEnd(SessionEnd[Answered, SessionRequest]):
     """The end of a session in the process that calls. Its ``calls`` are the slots that it holds in the replica."""
 
-    __slots__ = ("_cancels", "_has_wait_news", "_last_id", "_methods", "_new_methods", "_opens", "_waits",
-                 "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
+    __slots__ = ("_cancels", "_last_id", "_methods", "_new_methods", "_opens", "_owes_waits", "_told_waits",
+                 "_waits", "answers_well", "draining", "failed_in_a_row", "models", "ongoing_elsewhere",
                  "service_time_us")  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,11 +52,15 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self.service_time_us = 0
         """How long its user code lately took for a call, as it last said; 0 = it does not know yet."""
         self.failed_in_a_row = 0
-        """Calls that ended with an error since one ended, or yielded, otherwise."""
+        """Calls that raised since one ended, or yielded, otherwise.
+
+        Those for a model are left out: they all go to one replica, and it may be the model's fault, not the replica's.
+        """
         self.answers_well = False
         """The last batch brought a result or an item."""
         self._waits = False  # calls, for room in the replica
-        self._has_wait_news = False
+        self._told_waits = False  # the same, as the last batch said
+        self._owes_waits = False  # a batch is to be sent for it even if it holds no frame
         self.draining = False
         """The replica has said that it takes nothing more."""
         self.models: frozenset[str] = frozenset()
@@ -63,11 +72,19 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
         self._cancels: list[int] = []
 
     def say_waits(self, waits: bool) -> bool:
-        """Calls wait for room, or no longer: the replica is told with the next batch. Whether that is news."""
-        is_news = waits != self._waits
-        if is_news:
-            self._waits, self._has_wait_news = waits, True
-        return is_news
+        """Calls wait for room, or no longer; whether the replica has to be told by a batch of its own.
+
+        That they wait is told at once. That they no longer do goes with the next batch or :meth:`take_back_waits`:
+        where the queue becomes empty with every call and is filled again, nothing has to be told most of the time.
+        """
+        self._waits = waits
+        self._owes_waits = waits and not self._told_waits
+        return self._owes_waits
+
+    def take_back_waits(self) -> bool:
+        """A batch has come, perhaps with a promise that nobody needs; whether the replica has to be told so."""
+        self._owes_waits = self._waits is not self._told_waits
+        return self._owes_waits
 
     def open(
         self,
@@ -147,12 +164,13 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
             batch = self._finished.popleft()
         elif self._opens or self._turns or self._credits or self._cancels or self._news is not None:
             batch = self._batch()
-        elif self._has_wait_news:
+        elif self._owes_waits:
             batch = SessionRequest()
         else:
             return None
-        if self._waits or self._has_wait_news:
-            batch.waits, self._has_wait_news = self._waits, False
+        self._owes_waits, self._told_waits = False, self._waits
+        if self._waits:
+            batch.waits = True
         return batch
 
     def _batch(self) -> SessionRequest:
@@ -213,9 +231,10 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
                 if (call := self._ended(call_id)) is not None:
                     call.ended()
         if batch.error_ids:
-            self.failed_in_a_row += sum(error.kind == ERROR_KIND_USER for error in batch.errors)
             for call_id, detail in zip(batch.error_ids, batch.errors, strict=True):
                 if (call := self._ended(call_id)) is not None:
+                    if detail.kind == ERROR_KIND_USER and not call.model_id:
+                        self.failed_in_a_row += 1
                     call.failed(detail)
         if batch.rejected_ids:
             for call_id in batch.rejected_ids:
@@ -258,6 +277,11 @@ class CallerEnd(SessionEnd[Answered, SessionRequest]):
     def _ended(self, call_id: int) -> Answered | None:
         self._forget(call_id)
         return self.calls.pop(call_id, None)
+
+    def has_sent(self, call_id: int) -> bool:
+        """The replica may have begun the call: it was in a batch that was taken."""
+        unsent = (batch.open_ids[0] for batch in self._finished if batch.open_ids)  # in the order of their ids
+        return call_id < next(unsent, self._opens[0][0] if self._opens else self._last_id + 1)
 
     def cut(self) -> None:
         """The session is over: every call that waits is told so, once. Nothing may be opened afterwards."""

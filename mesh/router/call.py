@@ -156,12 +156,20 @@ class Call:
     def expire(self) -> None:
         """The deadline has passed."""
         waited_s = monotonic() - self.created_s
-        where = "waiting for a replica with room" if self.session is None else f"working in {self.session.replica_id}"
         self.cancel(
             errors.DeadlineExceeded(
-                f"{self.router.name}.{self.method} did not end in time: {waited_s:.3f} s after the call it was {where}"
+                f"{self.router.name}.{self.method} did not end in time: "
+                f"{waited_s:.3f} s after the call it was {self._where()}"
             )
         )
+
+    def _where(self) -> str:
+        session = self.session
+        if session is None:
+            return f"waiting {self.router.lacking}"
+        if session.end.has_sent(self.call_id):
+            return f"working in {session.replica_id}"
+        return f"waiting to be sent to {session.replica_id}"
 
     def expect_item(self) -> None:
         """Whoever reads the answer's items waits for the next one, which has to come in time."""

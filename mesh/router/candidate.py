@@ -20,8 +20,8 @@ class Candidate:
     """A replica that may be picked. ``connect`` opens a session to it."""
 
     __slots__ = ("_back_off_s", "_blocked_until_s", "_connect", "_cuts", "_ejected_until_s", "_ejections",
-                 "_expected_models", "_failed", "_has_refused", "_models", "_service_time_us", "endpoint", "picked",
-                 "session", "weight")  # fmt: skip
+                 "_expected_models", "_failed", "_has_refused", "_last_before_ejection", "_models", "_service_time_us",
+                 "ejected_s", "endpoint", "picked", "session", "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connect: Callable[[Candidate], Session]) -> None:
         self.endpoint = endpoint
@@ -30,10 +30,13 @@ class Candidate:
         """The number of the router's pick that last fell on it."""
         self.weight = 1.0
         """What a place in its queue costs, beside those of others: see mesh.router.weights."""
+        self.ejected_s = 0.0
+        """When it was last ejected."""
         self._service_time_us = 0  # as it last said, perhaps over a session that is closed
         self._cuts = 0  # sessions in a row that were cut without a good answer
         self._ejections = 0  # since it last answered well
         self._ejected_until_s = 0.0
+        self._last_before_ejection = 0  # the newest call that it had then
         self._failed = 0  # calls in a row that had raised when it last said something
         self._connect = connect
         self._blocked_until_s = 0.0
@@ -69,12 +72,15 @@ class Candidate:
     def may_be_asked(self, now_s: float) -> bool:
         """It is not known to drain, and is not left alone for a while after it refused.
 
-        When it comes back from an ejection, it gets one call at a time until one is answered well.
+        When it comes back from an ejection, it gets one call at a time until one is answered well. Calls that it has
+        had since before do not count: they may last for ever.
         """
         session = self.session
         if now_s < self._blocked_until_s:
             return False
-        return session is None or not (session.end.draining or (self._ejections and session.end.calls))
+        if session is None:
+            return True
+        return not (session.end.draining or (self._ejections and _newest_call(session) > self._last_before_ejection))
 
     def is_worth_waiting_for(self, now_s: float) -> bool:
         """It may have no room at present, but neither drains nor fails."""
@@ -96,19 +102,31 @@ class Candidate:
     def standing(self, now_s: float) -> Standing:
         """How it did lately."""
         errors = 0 if self.session is None else self.session.end.failed_in_a_row
-        return Standing(self._cuts, errors, self._ejections > 0)
+        return Standing(self._cuts, errors, self.is_ejected(now_s))
+
+    def is_ejected(self, now_s: float) -> bool:
+        """It is left alone because it fails, or was and has not shown yet that it is well."""
+        return self._ejections > 0 or now_s < self._ejected_until_s
 
     def eject(self, now_s: float) -> None:
         """Leave it alone, longer each time; then a single call shows whether it is well again."""
+        self.ejected_s = now_s
         self._ejected_until_s = now_s + ejection_s(self._ejections)
         self._blocked_until_s = max(self._blocked_until_s, self._ejected_until_s)
         self._ejections += 1
+        self._last_before_ejection = 0 if self.session is None else _newest_call(self.session)
         self._failed = 0 if self.session is None else self.session.end.failed_in_a_row
+
+    def take_back(self) -> None:
+        """Too many are left alone: it is asked again like any other."""
+        self._ejections = 0
+        self._ejected_until_s = self._blocked_until_s = 0.0
 
     def open_session(self) -> Session:
         """The session to it, opened when there is none."""
         if self.session is None:
             self.session = self._connect(self)
+            self._last_before_ejection = self._failed = 0
         return self.session
 
     def _judge(self, session: Session) -> None:
@@ -122,7 +140,7 @@ class Candidate:
 
     def refused(self, now_s: float) -> None:
         """It rejected a call: it is left alone, longer with every batch that refuses."""
-        self._blocked_until_s = now_s + self._back_off_s
+        self._blocked_until_s = max(self._ejected_until_s, now_s + self._back_off_s)
         if not self._has_refused:
             self._has_refused = True
             self._back_off_s = min(self._back_off_s * 2, LONGEST_BACK_OFF_S)
@@ -148,3 +166,8 @@ class Candidate:
         elif self._blocked_until_s:
             self._blocked_until_s = self._ejected_until_s
             self._back_off_s = FIRST_BACK_OFF_S
+
+
+def _newest_call(session: Session) -> int:
+    """The id of the call that was opened last, of those under way; 0 when there is none."""
+    return next(reversed(session.end.calls), 0)

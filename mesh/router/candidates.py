@@ -54,7 +54,7 @@ class Candidates:
         """The candidate of that id, when it is in the present endpoint set."""
         return self._by_id.get(replica_id)
 
-    def change(self, endpoints: Iterable[Endpoint]) -> list[Candidate]:
+    def change(self, endpoints: Iterable[Endpoint], now_s: float) -> list[Candidate]:
         """Take over a full endpoint set; those that are no longer in it."""
         change = compare(self._by_id, endpoints)
         for endpoint in change.added:
@@ -62,6 +62,7 @@ class Candidates:
         removed = [self._by_id.pop(replica_id) for replica_id in change.removed]
         self._list = list(self._by_id.values())
         self._sort()
+        self._take_back_ejections(now_s)
         return removed
 
     def _sort(self) -> None:
@@ -72,14 +73,26 @@ class Candidates:
 
     def weigh(self, now_s: float) -> None:
         """Compare how fast they are, and leave alone for a while what fails while others do not."""
+        if len(self._list) == 1:
+            self._list[0].weight = 1.0  # there is no other to be slower than, or to be used instead
+            self._sort()
+            return
         seen = [candidate.seen(now_s) for candidate in self._list]
         usual_s = self._usual_s = usual_service_time_s(seen)
-        for candidate, one in zip(self._list, seen, strict=True):
-            candidate.weight = weight(one, usual_s)
-        self._sort()
-        standings = [candidate.standing(now_s) for candidate in self._list]
-        for i in ejection.to_be_ejected(standings):
+        if usual_s or self._slow:
+            for candidate, one in zip(self._list, seen, strict=True):
+                candidate.weight = weight(one, usual_s)
+            self._sort()
+        for i in ejection.to_be_ejected([candidate.standing(now_s) for candidate in self._list]):
             self._list[i].eject(now_s)
+
+    def _take_back_ejections(self, now_s: float) -> None:
+        """Where replicas have gone, more than half may be left alone of those that are there: the oldest come back."""
+        ejected = [candidate for candidate in self._list if candidate.is_ejected(now_s)]
+        surplus = len(ejected) - ejection.most(len(self._list))
+        if surplus > 0:
+            for candidate in sorted(ejected, key=lambda candidate: candidate.ejected_s)[:surplus]:
+                candidate.take_back()
 
     # --- the pick
 

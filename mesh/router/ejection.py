@@ -34,17 +34,23 @@ class Standing(NamedTuple):
         return self.cuts >= CUTS or self.errors >= ERRORS
 
 
+def most(replicas: int) -> int:
+    """So many of them may be left alone at a time: no more than half, and never the only one."""
+    return replicas // 2
+
+
 def to_be_ejected(standings: Sequence[Standing]) -> list[int]:
     """The indices of those to be left alone from now on: never more than half, and those that fail most first.
 
     A replica whose calls raise is ejected only while more than half of the others have none that raise in a row.
     """
-    ejected = sum(standing.is_ejected for standing in standings)
-    most = len(standings) // 2 - ejected
     failing = [i for i, standing in enumerate(standings) if standing.fails and not standing.is_ejected]
+    if not failing:
+        return failing
+    left = most(len(standings)) - sum(standing.is_ejected for standing in standings)
     failing = [i for i in failing if standings[i].cuts >= CUTS or _is_alone(i, standings)]
     failing.sort(key=lambda i: (standings[i].cuts, standings[i].errors), reverse=True)
-    return failing[: max(0, most)]
+    return failing[: max(0, left)]
 
 
 def ejection_s(times: int) -> float:

@@ -69,7 +69,7 @@ class Router:
         self._leaving: set[Session] = set()  # sessions to replicas that are out of the set, with calls left
         self._limits = DeploymentConfig(max_queued_requests=QUEUED_BEFORE_KNOWN)
         self._queue = Queue()
-        self._waits = False  # as the replicas were told: calls wait for room
+        self._waits = False  # as the sessions were told: calls wait for room
         self._budget = RetryBudget()
         self._is_known = asyncio.Event()
         self._is_closed = False
@@ -134,6 +134,13 @@ class Router:
         self._queue.put(call, reenters=self._reenters(call))
         self._say_waits()
         self._tell_lack()
+
+    @property
+    def lacking(self) -> str:
+        """What a call in the queue waits for, as an error says it."""
+        if self.config is None:
+            return "to hear which replicas there are"
+        return "for a replica with room" if len(self._candidates) else "for a replica, there was none"
 
     def _say_waits(self) -> None:
         """Tell the replicas when calls begin to wait for room, and when no more do: they give room in turn."""
@@ -230,7 +237,9 @@ class Router:
         hint = "set retry_on_death=True where running it twice does no harm"
         if self._is_closed:
             self._again(call)
-        elif retry_on_death and not call.items_begun:
+        elif retry_on_death and call.items_begun:
+            hint = "items had come or gone, so it cannot be run again from the beginning"
+        elif retry_on_death:
             if self._budget.allows(call.retries, self._candidates.picks):
                 call.retries += 1
                 self._again(call)
@@ -264,7 +273,7 @@ class Router:
         self._is_known.set()
         self._candidates.limit = self._limits.max_ongoing_requests
         endpoints = (Endpoint(e.replica_id, e.address, e.socket_path) for e in endpoint_set.endpoints)
-        for candidate in self._candidates.change(endpoints):
+        for candidate in self._candidates.change(endpoints, monotonic()):
             if candidate.session is not None:
                 candidate.session.say_waits(False)
                 self._leaving.add(candidate.session)

@@ -78,7 +78,7 @@ class Session:
         return 0.0
 
     def say_waits(self, waits: bool) -> None:
-        """Calls wait for room, or no longer; the replica is told."""
+        """Calls wait for room, or no longer; the replica is told, the latter only when it matters."""
         if self.end.say_waits(waits):
             self._carrier.wake()
 
@@ -139,6 +139,8 @@ class Session:
         if self.end.is_due:
             self._carrier.wake()
         self._on_batch()
+        if self.end.take_back_waits():
+            self._carrier.wake()
         if self.end.draining and not self.end.calls:
             self.close()  # all is answered, and the replica waits for that to be known
 

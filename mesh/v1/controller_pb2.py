@@ -26,17 +26,17 @@ from mesh.v1 import deployment_pb2 as mesh_dot_v1_dot_deployment__pb2
 from mesh.v1 import endpoint_pb2 as mesh_dot_v1_dot_endpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/controller.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\x1a\x16mesh/v1/endpoint.proto\"\'\n\x04\x42lob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"[\n\x0c\x41pplyRequest\x12-\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x1c\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\r.mesh.v1.Blob\"!\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"$\n\rDeleteRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"\"\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"M\n\x0cScaleRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x14\n\x0cnum_replicas\x18\x03 \x01(\r\"!\n\rScaleResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"&\n\x0fRollbackRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"$\n\x10RollbackResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x18\n\x16GetApplicationsRequest\"I\n\x17GetApplicationsResponse\x12.\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x18.mesh.v1.ApplicationSpec\"!\n\x0fGetBlobsRequest\x12\x0e\n\x06sha256\x18\x01 \x03(\t\"0\n\x10GetBlobsResponse\x12\x1c\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\r.mesh.v1.Blob\"\x12\n\x10GetStatusRequest\"4\n\x11GetStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x14\n\x12WatchStatusRequest\"6\n\x13WatchStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x12\n\x10GetEventsRequest\"3\n\x11GetEventsResponse\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Event\"#\n\x12WatchEventsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"5\n\x13WatchEventsResponse\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Event\"\x81\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x61t_s\x18\x02 \x01(\x01\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x12\n\ndeployment\x18\x04 \x01(\t\x12\x12\n\nreplica_id\x18\x05 \x01(\t\x12\x0c\n\x04what\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"L\n\x06Status\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x30\n\x0c\x61pplications\x18\x02 \x03(\x0b\x32\x1a.mesh.v1.ApplicationStatus\"\xe4\x01\n\x11\x41pplicationStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x05 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32\x19.mesh.v1.DeploymentStatus\x12\x11\n\tanswering\x18\x07 \x01(\t\x12\x12\n\nin_phase_s\x18\x08 \x01(\x01\x42\x0f\n\r_route_prefix\"\x97\x02\n\x10\x44\x65ploymentStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rfailed_starts\x18\x04 \x01(\r\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0cnum_replicas\x18\x06 \x01(\r\x12(\n\x08replicas\x18\x07 \x03(\x0b\x32\x16.mesh.v1.ReplicaStatus\x12\x0f\n\x07scaling\x18\x08 \x01(\t\x12\x14\n\x0cscaled_ago_s\x18\t \x01(\x01\x12\x12\n\nin_phase_s\x18\n \x01(\x01\x12\x10\n\x08revision\x18\x0b \x01(\t\x12\x0f\n\x07serving\x18\x0c \x03(\t\"\xb9\x01\n\rReplicaStatus\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.mesh.v1.ReplicaState\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x12\n\nin_state_s\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\t\x12\x0b\n\x03why\x18\t \x01(\t\"\xda\x01\n\rAttachRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12,\n\x08starting\x18\x02 \x01(\x0b\x32\x18.mesh.v1.ReplicaStartingH\x00\x12&\n\x05ready\x18\x03 \x01(\x0b\x32\x15.mesh.v1.ReplicaReadyH\x00\x12(\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x16.mesh.v1.ReplicaFailedH\x00\x12,\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x18.mesh.v1.ReplicaDrainingH\x00\x42\x07\n\x05\x65vent\"j\n\x0ePolicyQuestion\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x14\n\x0cnum_replicas\x18\x02 \x01(\r\x12\x18\n\x10running_replicas\x18\x03 \x01(\r\x12\x18\n\x10ongoing_requests\x18\x04 \x01(\x01\"A\n\x0cPolicyAnswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08replicas\x18\x02 \x01(\x01\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\x1e\n\x0fReplicaStarting\x12\x0b\n\x03pid\x18\x01 \x01(\r\"\x88\x01\n\x0cReplicaReady\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12,\n\tcondition\x18\x03 \x01(\x0b\x32\x19.mesh.v1.ReplicaCondition\x12,\n\rpolicy_answer\x18\x04 \x01(\x0b\x32\x15.mesh.v1.PolicyAnswer\"\x85\x01\n\x10ReplicaCondition\x12\x1a\n\x12user_config_sha256\x18\x01 \x01(\t\x12\x16\n\x0erefused_sha256\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x15\n\rfailed_checks\x18\x04 \x01(\r\x12\x15\n\rcheck_failure\x18\x05 \x01(\t\"3\n\rReplicaFailed\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x11\n\ttraceback\x18\x02 \x01(\t\"\x11\n\x0fReplicaDraining\"\xa2\x01\n\x0e\x41ttachResponse\x12&\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x15.mesh.v1.DrainCommandH\x00\x12.\n\tconfigure\x18\x02 \x01(\x0b\x32\x19.mesh.v1.ConfigureCommandH\x00\x12-\n\nask_policy\x18\x03 \x01(\x0b\x32\x17.mesh.v1.PolicyQuestionH\x00\x42\t\n\x07\x63ommand\"!\n\x0c\x44rainCommand\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\"=\n\x10\x43onfigureCommand\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\"7\n\x13ReportDemandRequest\x12 \n\x07\x64\x65mands\x18\x01 \x03(\x0b\x32\x0f.mesh.v1.Demand\"[\n\x06\x44\x65mand\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x0f\n\x07ongoing\x18\x03 \x01(\x01\x12\x17\n\x0fwithout_replica\x18\x04 \x01(\r\"\x16\n\x14ReportDemandResponse\"@\n\x15WatchEndpointsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\"D\n\x16WatchEndpointsResponse\x12*\n\x0c\x65ndpoint_set\x18\x01 \x01(\x0b\x32\x14.mesh.v1.EndpointSet\"\x14\n\x12WatchRoutesRequest\"5\n\x13WatchRoutesResponse\x12\x1e\n\x06routes\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Route*s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPHASE_DEPLOYING\x10\x01\x12\x11\n\rPHASE_RUNNING\x10\x02\x12\x17\n\x13PHASE_DEPLOY_FAILED\x10\x03\x12\x12\n\x0ePHASE_DELETING\x10\x04*\x9b\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x19\n\x15REPLICA_STATE_RUNNING\x10\x02\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x03\x12\x19\n\x15REPLICA_STATE_STOPPED\x10\x04\x32\xe5\x07\n\x11\x43ontrollerService\x12\x36\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x16.mesh.v1.ApplyResponse\x12\x39\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x17.mesh.v1.DeleteResponse\x12\x36\n\x05Scale\x12\x15.mesh.v1.ScaleRequest\x1a\x16.mesh.v1.ScaleResponse\x12?\n\x08Rollback\x12\x18.mesh.v1.RollbackRequest\x1a\x19.mesh.v1.RollbackResponse\x12T\n\x0fGetApplications\x12\x1f.mesh.v1.GetApplicationsRequest\x1a .mesh.v1.GetApplicationsResponse\x12?\n\x08GetBlobs\x12\x18.mesh.v1.GetBlobsRequest\x1a\x19.mesh.v1.GetBlobsResponse\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\x12J\n\x0bWatchStatus\x12\x1b.mesh.v1.WatchStatusRequest\x1a\x1c.mesh.v1.WatchStatusResponse0\x01\x12\x42\n\tGetEvents\x12\x19.mesh.v1.GetEventsRequest\x1a\x1a.mesh.v1.GetEventsResponse\x12J\n\x0bWatchEvents\x12\x1b.mesh.v1.WatchEventsRequest\x1a\x1c.mesh.v1.WatchEventsResponse0\x01\x12=\n\x06\x41ttach\x12\x16.mesh.v1.AttachRequest\x1a\x17.mesh.v1.AttachResponse(\x01\x30\x01\x12M\n\x0cReportDemand\x12\x1c.mesh.v1.ReportDemandRequest\x1a\x1d.mesh.v1.ReportDemandResponse(\x01\x12S\n\x0eWatchEndpoints\x12\x1e.mesh.v1.WatchEndpointsRequest\x1a\x1f.mesh.v1.WatchEndpointsResponse0\x01\x12J\n\x0bWatchRoutes\x12\x1b.mesh.v1.WatchRoutesRequest\x1a\x1c.mesh.v1.WatchRoutesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/controller.proto\x12\x07mesh.v1\x1a\x18mesh/v1/deployment.proto\x1a\x16mesh/v1/endpoint.proto\"\'\n\x04\x42lob\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"[\n\x0c\x41pplyRequest\x12-\n\x0b\x61pplication\x18\x01 \x01(\x0b\x32\x18.mesh.v1.ApplicationSpec\x12\x1c\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\r.mesh.v1.Blob\"!\n\rApplyResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"$\n\rDeleteRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"\"\n\x0e\x44\x65leteResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"M\n\x0cScaleRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x14\n\x0cnum_replicas\x18\x03 \x01(\r\"!\n\rScaleResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"&\n\x0fRollbackRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"$\n\x10RollbackResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\"\x18\n\x16GetApplicationsRequest\"I\n\x17GetApplicationsResponse\x12.\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32\x18.mesh.v1.ApplicationSpec\"!\n\x0fGetBlobsRequest\x12\x0e\n\x06sha256\x18\x01 \x03(\t\"0\n\x10GetBlobsResponse\x12\x1c\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\r.mesh.v1.Blob\"\x12\n\x10GetStatusRequest\"4\n\x11GetStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x14\n\x12WatchStatusRequest\"6\n\x13WatchStatusResponse\x12\x1f\n\x06status\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Status\"\x12\n\x10GetEventsRequest\"3\n\x11GetEventsResponse\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Event\"#\n\x12WatchEventsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\"5\n\x13WatchEventsResponse\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Event\"\x81\x01\n\x05\x45vent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x61t_s\x18\x02 \x01(\x01\x12\x13\n\x0b\x61pplication\x18\x03 \x01(\t\x12\x12\n\ndeployment\x18\x04 \x01(\t\x12\x12\n\nreplica_id\x18\x05 \x01(\t\x12\x0c\n\x04what\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"]\n\x06Status\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\x30\n\x0c\x61pplications\x18\x02 \x03(\x0b\x32\x1a.mesh.v1.ApplicationStatus\x12\x0f\n\x07trouble\x18\x03 \x01(\t\"\xe4\x01\n\x11\x41pplicationStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x19\n\x0croute_prefix\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x64river\x18\x05 \x01(\t\x12.\n\x0b\x64\x65ployments\x18\x06 \x03(\x0b\x32\x19.mesh.v1.DeploymentStatus\x12\x11\n\tanswering\x18\x07 \x01(\t\x12\x12\n\nin_phase_s\x18\x08 \x01(\x01\x42\x0f\n\r_route_prefix\"\x97\x02\n\x10\x44\x65ploymentStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05phase\x18\x02 \x01(\x0e\x32\x0e.mesh.v1.Phase\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rfailed_starts\x18\x04 \x01(\r\x12\x10\n\x08restarts\x18\x05 \x01(\r\x12\x14\n\x0cnum_replicas\x18\x06 \x01(\r\x12(\n\x08replicas\x18\x07 \x03(\x0b\x32\x16.mesh.v1.ReplicaStatus\x12\x0f\n\x07scaling\x18\x08 \x01(\t\x12\x14\n\x0cscaled_ago_s\x18\t \x01(\x01\x12\x12\n\nin_phase_s\x18\n \x01(\x01\x12\x10\n\x08revision\x18\x0b \x01(\t\x12\x0f\n\x07serving\x18\x0c \x03(\t\"\xb9\x01\n\rReplicaStatus\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.mesh.v1.ReplicaState\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x12\n\nin_state_s\x18\x05 \x01(\x01\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\x0f\n\x07message\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\t\x12\x0b\n\x03why\x18\t \x01(\t\"\xda\x01\n\rAttachRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12,\n\x08starting\x18\x02 \x01(\x0b\x32\x18.mesh.v1.ReplicaStartingH\x00\x12&\n\x05ready\x18\x03 \x01(\x0b\x32\x15.mesh.v1.ReplicaReadyH\x00\x12(\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x16.mesh.v1.ReplicaFailedH\x00\x12,\n\x08\x64raining\x18\x05 \x01(\x0b\x32\x18.mesh.v1.ReplicaDrainingH\x00\x42\x07\n\x05\x65vent\"j\n\x0ePolicyQuestion\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x14\n\x0cnum_replicas\x18\x02 \x01(\r\x12\x18\n\x10running_replicas\x18\x03 \x01(\r\x12\x18\n\x10ongoing_requests\x18\x04 \x01(\x01\"A\n\x0cPolicyAnswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08replicas\x18\x02 \x01(\x01\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\"\x1e\n\x0fReplicaStarting\x12\x0b\n\x03pid\x18\x01 \x01(\r\"\x88\x01\n\x0cReplicaReady\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12,\n\tcondition\x18\x03 \x01(\x0b\x32\x19.mesh.v1.ReplicaCondition\x12,\n\rpolicy_answer\x18\x04 \x01(\x0b\x32\x15.mesh.v1.PolicyAnswer\"\x85\x01\n\x10ReplicaCondition\x12\x1a\n\x12user_config_sha256\x18\x01 \x01(\t\x12\x16\n\x0erefused_sha256\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x15\n\rfailed_checks\x18\x04 \x01(\r\x12\x15\n\rcheck_failure\x18\x05 \x01(\t\"3\n\rReplicaFailed\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x11\n\ttraceback\x18\x02 \x01(\t\"\x11\n\x0fReplicaDraining\"\xa2\x01\n\x0e\x41ttachResponse\x12&\n\x05\x64rain\x18\x01 \x01(\x0b\x32\x15.mesh.v1.DrainCommandH\x00\x12.\n\tconfigure\x18\x02 \x01(\x0b\x32\x19.mesh.v1.ConfigureCommandH\x00\x12-\n\nask_policy\x18\x03 \x01(\x0b\x32\x17.mesh.v1.PolicyQuestionH\x00\x42\t\n\x07\x63ommand\"!\n\x0c\x44rainCommand\x12\x11\n\ttimeout_s\x18\x01 \x01(\x01\"=\n\x10\x43onfigureCommand\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x19.mesh.v1.DeploymentConfig\"7\n\x13ReportDemandRequest\x12 \n\x07\x64\x65mands\x18\x01 \x03(\x0b\x32\x0f.mesh.v1.Demand\"[\n\x06\x44\x65mand\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\x12\x0f\n\x07ongoing\x18\x03 \x01(\x01\x12\x17\n\x0fwithout_replica\x18\x04 \x01(\r\"\x16\n\x14ReportDemandResponse\"@\n\x15WatchEndpointsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x12\n\ndeployment\x18\x02 \x01(\t\"D\n\x16WatchEndpointsResponse\x12*\n\x0c\x65ndpoint_set\x18\x01 \x01(\x0b\x32\x14.mesh.v1.EndpointSet\"\x14\n\x12WatchRoutesRequest\"5\n\x13WatchRoutesResponse\x12\x1e\n\x06routes\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Route*s\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPHASE_DEPLOYING\x10\x01\x12\x11\n\rPHASE_RUNNING\x10\x02\x12\x17\n\x13PHASE_DEPLOY_FAILED\x10\x03\x12\x12\n\x0ePHASE_DELETING\x10\x04*\x9b\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x19\n\x15REPLICA_STATE_RUNNING\x10\x02\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x03\x12\x19\n\x15REPLICA_STATE_STOPPED\x10\x04\x32\xe5\x07\n\x11\x43ontrollerService\x12\x36\n\x05\x41pply\x12\x15.mesh.v1.ApplyRequest\x1a\x16.mesh.v1.ApplyResponse\x12\x39\n\x06\x44\x65lete\x12\x16.mesh.v1.DeleteRequest\x1a\x17.mesh.v1.DeleteResponse\x12\x36\n\x05Scale\x12\x15.mesh.v1.ScaleRequest\x1a\x16.mesh.v1.ScaleResponse\x12?\n\x08Rollback\x12\x18.mesh.v1.RollbackRequest\x1a\x19.mesh.v1.RollbackResponse\x12T\n\x0fGetApplications\x12\x1f.mesh.v1.GetApplicationsRequest\x1a .mesh.v1.GetApplicationsResponse\x12?\n\x08GetBlobs\x12\x18.mesh.v1.GetBlobsRequest\x1a\x19.mesh.v1.GetBlobsResponse\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponse\x12J\n\x0bWatchStatus\x12\x1b.mesh.v1.WatchStatusRequest\x1a\x1c.mesh.v1.WatchStatusResponse0\x01\x12\x42\n\tGetEvents\x12\x19.mesh.v1.GetEventsRequest\x1a\x1a.mesh.v1.GetEventsResponse\x12J\n\x0bWatchEvents\x12\x1b.mesh.v1.WatchEventsRequest\x1a\x1c.mesh.v1.WatchEventsResponse0\x01\x12=\n\x06\x41ttach\x12\x16.mesh.v1.AttachRequest\x1a\x17.mesh.v1.AttachResponse(\x01\x30\x01\x12M\n\x0cReportDemand\x12\x1c.mesh.v1.ReportDemandRequest\x1a\x1d.mesh.v1.ReportDemandResponse(\x01\x12S\n\x0eWatchEndpoints\x12\x1e.mesh.v1.WatchEndpointsRequest\x1a\x1f.mesh.v1.WatchEndpointsResponse0\x01\x12J\n\x0bWatchRoutes\x12\x1b.mesh.v1.WatchRoutesRequest\x1a\x1c.mesh.v1.WatchRoutesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.controller_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHASE']._serialized_start=3361
-  _globals['_PHASE']._serialized_end=3476
-  _globals['_REPLICASTATE']._serialized_start=3479
-  _globals['_REPLICASTATE']._serialized_end=3634
+  _globals['_PHASE']._serialized_start=3378
+  _globals['_PHASE']._serialized_end=3493
+  _globals['_REPLICASTATE']._serialized_start=3496
+  _globals['_REPLICASTATE']._serialized_end=3651
   _globals['_BLOB']._serialized_start=87
   _globals['_BLOB']._serialized_end=126
   _globals['_APPLYREQUEST']._serialized_start=128
@@ -82,49 +82,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENT']._serialized_start=1026
   _globals['_EVENT']._serialized_end=1155
   _globals['_STATUS']._serialized_start=1157
-  _globals['_STATUS']._serialized_end=1233
-  _globals['_APPLICATIONSTATUS']._serialized_start=1236
-  _globals['_APPLICATIONSTATUS']._serialized_end=1464
-  _globals['_DEPLOYMENTSTATUS']._serialized_start=1467
-  _globals['_DEPLOYMENTSTATUS']._serialized_end=1746
-  _globals['_REPLICASTATUS']._serialized_start=1749
-  _globals['_REPLICASTATUS']._serialized_end=1934
-  _globals['_ATTACHREQUEST']._serialized_start=1937
-  _globals['_ATTACHREQUEST']._serialized_end=2155
-  _globals['_POLICYQUESTION']._serialized_start=2157
-  _globals['_POLICYQUESTION']._serialized_end=2263
-  _globals['_POLICYANSWER']._serialized_start=2265
-  _globals['_POLICYANSWER']._serialized_end=2330
-  _globals['_REPLICASTARTING']._serialized_start=2332
-  _globals['_REPLICASTARTING']._serialized_end=2362
-  _globals['_REPLICAREADY']._serialized_start=2365
-  _globals['_REPLICAREADY']._serialized_end=2501
-  _globals['_REPLICACONDITION']._serialized_start=2504
-  _globals['_REPLICACONDITION']._serialized_end=2637
-  _globals['_REPLICAFAILED']._serialized_start=2639
-  _globals['_REPLICAFAILED']._serialized_end=2690
-  _globals['_REPLICADRAINING']._serialized_start=2692
-  _globals['_REPLICADRAINING']._serialized_end=2709
-  _globals['_ATTACHRESPONSE']._serialized_start=2712
-  _globals['_ATTACHRESPONSE']._serialized_end=2874
-  _globals['_DRAINCOMMAND']._serialized_start=2876
-  _globals['_DRAINCOMMAND']._serialized_end=2909
-  _globals['_CONFIGURECOMMAND']._serialized_start=2911
-  _globals['_CONFIGURECOMMAND']._serialized_end=2972
-  _globals['_REPORTDEMANDREQUEST']._serialized_start=2974
-  _globals['_REPORTDEMANDREQUEST']._serialized_end=3029
-  _globals['_DEMAND']._serialized_start=3031
-  _globals['_DEMAND']._serialized_end=3122
-  _globals['_REPORTDEMANDRESPONSE']._serialized_start=3124
-  _globals['_REPORTDEMANDRESPONSE']._serialized_end=3146
-  _globals['_WATCHENDPOINTSREQUEST']._serialized_start=3148
-  _globals['_WATCHENDPOINTSREQUEST']._serialized_end=3212
-  _globals['_WATCHENDPOINTSRESPONSE']._serialized_start=3214
-  _globals['_WATCHENDPOINTSRESPONSE']._serialized_end=3282
-  _globals['_WATCHROUTESREQUEST']._serialized_start=3284
-  _globals['_WATCHROUTESREQUEST']._serialized_end=3304
-  _globals['_WATCHROUTESRESPONSE']._serialized_start=3306
-  _globals['_WATCHROUTESRESPONSE']._serialized_end=3359
-  _globals['_CONTROLLERSERVICE']._serialized_start=3637
-  _globals['_CONTROLLERSERVICE']._serialized_end=4634
+  _globals['_STATUS']._serialized_end=1250
+  _globals['_APPLICATIONSTATUS']._serialized_start=1253
+  _globals['_APPLICATIONSTATUS']._serialized_end=1481
+  _globals['_DEPLOYMENTSTATUS']._serialized_start=1484
+  _globals['_DEPLOYMENTSTATUS']._serialized_end=1763
+  _globals['_REPLICASTATUS']._serialized_start=1766
+  _globals['_REPLICASTATUS']._serialized_end=1951
+  _globals['_ATTACHREQUEST']._serialized_start=1954
+  _globals['_ATTACHREQUEST']._serialized_end=2172
+  _globals['_POLICYQUESTION']._serialized_start=2174
+  _globals['_POLICYQUESTION']._serialized_end=2280
+  _globals['_POLICYANSWER']._serialized_start=2282
+  _globals['_POLICYANSWER']._serialized_end=2347
+  _globals['_REPLICASTARTING']._serialized_start=2349
+  _globals['_REPLICASTARTING']._serialized_end=2379
+  _globals['_REPLICAREADY']._serialized_start=2382
+  _globals['_REPLICAREADY']._serialized_end=2518
+  _globals['_REPLICACONDITION']._serialized_start=2521
+  _globals['_REPLICACONDITION']._serialized_end=2654
+  _globals['_REPLICAFAILED']._serialized_start=2656
+  _globals['_REPLICAFAILED']._serialized_end=2707
+  _globals['_REPLICADRAINING']._serialized_start=2709
+  _globals['_REPLICADRAINING']._serialized_end=2726
+  _globals['_ATTACHRESPONSE']._serialized_start=2729
+  _globals['_ATTACHRESPONSE']._serialized_end=2891
+  _globals['_DRAINCOMMAND']._serialized_start=2893
+  _globals['_DRAINCOMMAND']._serialized_end=2926
+  _globals['_CONFIGURECOMMAND']._serialized_start=2928
+  _globals['_CONFIGURECOMMAND']._serialized_end=2989
+  _globals['_REPORTDEMANDREQUEST']._serialized_start=2991
+  _globals['_REPORTDEMANDREQUEST']._serialized_end=3046
+  _globals['_DEMAND']._serialized_start=3048
+  _globals['_DEMAND']._serialized_end=3139
+  _globals['_REPORTDEMANDRESPONSE']._serialized_start=3141
+  _globals['_REPORTDEMANDRESPONSE']._serialized_end=3163
+  _globals['_WATCHENDPOINTSREQUEST']._serialized_start=3165
+  _globals['_WATCHENDPOINTSREQUEST']._serialized_end=3229
+  _globals['_WATCHENDPOINTSRESPONSE']._serialized_start=3231
+  _globals['_WATCHENDPOINTSRESPONSE']._serialized_end=3299
+  _globals['_WATCHROUTESREQUEST']._serialized_start=3301
+  _globals['_WATCHROUTESREQUEST']._serialized_end=3321
+  _globals['_WATCHROUTESRESPONSE']._serialized_start=3323
+  _globals['_WATCHROUTESRESPONSE']._serialized_end=3376
+  _globals['_CONTROLLERSERVICE']._serialized_start=3654
+  _globals['_CONTROLLERSERVICE']._serialized_end=4651
 # @@protoc_insertion_point(module_scope)

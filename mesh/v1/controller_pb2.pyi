@@ -180,12 +180,14 @@ class Event(_message.Message):
     def __init__(self, number: _Optional[int] = ..., at_s: _Optional[float] = ..., application: _Optional[str] = ..., deployment: _Optional[str] = ..., replica_id: _Optional[str] = ..., what: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("revision", "applications")
+    __slots__ = ("revision", "applications", "trouble")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
     revision: int
     applications: _containers.RepeatedCompositeFieldContainer[ApplicationStatus]
-    def __init__(self, revision: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
+    trouble: str
+    def __init__(self, revision: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class ApplicationStatus(_message.Message):
     __slots__ = ("name", "phase", "message", "route_prefix", "driver", "deployments", "answering", "in_phase_s")

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from mesh.client import ControllerClient
 from mesh.config import Application, ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
 from mesh.engine.owner import EngineOptions, EngineProcess, start_engine
-from mesh.errors import MeshUnavailable
+from mesh.errors import DeploymentNotFound, MeshUnavailable
 from mesh.v1 import controller_pb2 as pb
 from tests.services.dying_controller import VARIABLE
 
@@ -71,7 +71,8 @@ class Mesh:
         await self._until_answered(lambda: self.client.apply(Application(ApplicationSpec("app", "Model", (spec,)), {})))
 
     async def delete(self) -> None:
-        await self._until_answered(lambda: self.client.delete("app"))
+        with suppress(DeploymentNotFound):  # asked again, when the one without an answer has come true
+            await self._until_answered(lambda: self.client.delete("app"))
 
     async def replicas(self, number: int, wanted: Callable[[set[int]], bool] = lambda pids: True) -> set[int]:
         """The pids of the replicas as soon as the application runs with so many, and no others are left."""

@@ -18,6 +18,7 @@ from mesh.controller.__main__ import serving
 from mesh.controller.controller import Controller, Wish
 from mesh.controller.events import Ended, Event
 from mesh.controller.inbox import Inbox
+from mesh.controller.policies import Answered
 from mesh.controller.server import ControllerServicer
 from mesh.controller.store import Store
 from mesh.errors import ConfigError, DeploymentNotFound, MeshUnavailable
@@ -186,6 +187,37 @@ async def test_events_are_told_once_each_over_the_death_of_the_controller(world:
         await first(watch, until("gone"))
     assert told[:2] == ["applied", "wished for"]
     assert [told.count(what) for what in ("scaled", "deleted", "gone")] == [1, 1, 1]
+
+
+async def test_who_has_seen_more_than_is_known_hears_all_that_is_known(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        await world.controller(stack)
+        await world.client.apply(application())
+        told = await first(world.client.watch_events(10**6), bool)
+        assert told[0].what == "applied"
+
+
+async def test_the_answer_of_a_policy_is_posted_once_however_often_it_is_repeated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: asyncio.Queue[object] = asyncio.Queue()
+
+    async def words() -> AsyncGenerator[pb.AttachRequest, None]:
+        for number in (0, 7, 7, 7, 8):
+            answer = pb.PolicyAnswer(number=number, replicas=2.0) if number else None
+            yield pb.AttachRequest(replica_id="Model#1", ready=pb.ReplicaReady(pid=1, policy_answer=answer))
+        await asyncio.Event().wait()
+
+    async with AsyncExitStack() as stack:
+        monkeypatch.setattr(await world.controller(stack), "post", posted.put_nowait)
+        line = asyncio.ensure_future(anext(world.client.attach(words())))
+        found: list[object] = []
+        async with asyncio.timeout(10):
+            while Answered(8, 2.0) not in found:
+                found.append(await posted.get())
+        assert [one for one in found if isinstance(one, Answered)] == [Answered(7, 2.0), Answered(8, 2.0)]
+        line.cancel()
+        await asyncio.wait((line,))
 
 
 async def test_a_replica_that_serves_and_falls_silent_is_killed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,11 @@ def test_status_has_a_row_for_each_application_deployment_and_replica() -> None:
 def test_an_empty_mesh_says_so() -> None:
     assert status_module.rows(EMPTY) == []
     assert status_module.headline(EMPTY) == "mesh without HTTP  owner pid 1  engine pid 2\nnothing is deployed"
+
+
+def test_the_status_says_what_keeps_the_controller_from_its_work() -> None:
+    troubled = replace(STATUS, trouble="the store cannot be written")
+    assert status_module.headline(troubled).splitlines()[1:] == ["the store cannot be written"]
 
 
 def test_list_has_a_row_for_each_deployment() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+import shutil
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from mesh.controller.store import FORMAT, Store, StoreConflict, StoreTaken, StoreUnusable
+from mesh.controller.store import FORMAT, Store, StoreConflict, StoreTaken, StoreUnusable, StoreUnwritable
 
 
 @pytest.fixture
@@ -17,6 +19,17 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await Store.open(tmp_path / "store")
     yield store
     await store.close()
+
+
+@contextmanager
+def room_for(largest_bytes: int) -> Iterator[None]:
+    """As on a disk that fills up, no file of this process grows beyond that size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_rows_are_put_replaced_and_removed(store: Store) -> None:
@@ -99,6 +112,33 @@ async def test_blobs_that_nobody_names_are_removed(store: Store) -> None:
     await store.save(1, {}, {"one": b"1", "two": b"2"})
     await store.keep_only_blobs({"two"})
     assert [path.name for path in store.blob_directory.iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("too_large", ["a blob", "the rows"])
+async def test_what_could_not_be_saved_whole_leaves_the_disk_as_it_was(store: Store, too_large: str) -> None:
+    revision = await store.save(1, {("mesh", ""): b"1"}, {"kept": b"kept"})
+    blobs = {"kept": b"kept", "small": b"s" * 100, "other": b"o" * (500_000 if too_large == "a blob" else 1)}
+    with room_for(100_000), pytest.raises(StoreUnwritable, match="cannot be written"):
+        await store.save(revision, {("mesh", ""): b"2" * (500_000 if too_large == "the rows" else 1)}, blobs)
+    assert [path.name for path in store.blob_directory.iterdir()] == ["kept"]
+    assert await store.load() == (revision, {("mesh", ""): b"1"})
+
+
+@pytest.mark.parametrize("its_controller", ["ended", "was killed"])
+async def test_a_store_opens_on_a_full_disk(tmp_path: Path, its_controller: str) -> None:
+    first = await Store.open(tmp_path / "first")
+    revision = await first.save(1, {("mesh", ""): b"kept"}, {})
+    folder = tmp_path / "first"
+    if its_controller == "was killed":  # then its files are as they were while it worked
+        folder = shutil.copytree(folder, tmp_path / "second")
+    await first.close()
+    with room_for(0):
+        store = await Store.open(folder)
+        assert await store.load() == (revision, {("mesh", ""): b"kept"})
+        with pytest.raises(StoreUnwritable):
+            await store.save(revision, {("mesh", ""): b"more"}, {})
+    assert await store.save(revision, {("mesh", ""): b"more"}, {}) == revision + 1
+    await store.close()
 
 
 async def test_a_store_that_cannot_be_opened_gives_its_lock_back(tmp_path: Path) -> None:

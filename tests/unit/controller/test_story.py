@@ -98,6 +98,8 @@ def test_the_story_outlives_the_controller_and_no_number_is_used_twice() -> None
     again = story_from_rows({key: row for key, row in story_changes(Story(), told.story).items() if row is not None})
     assert again.entries == told.story.entries
     assert again.told > told.story.told
+    assert story_from_rows({("mesh", ""): b""}).told > told.story.told, "also when none of it was stored"
+    assert story_from_rows({}) == Story(), "a mesh that begins"
 
 
 def test_only_what_is_new_or_forgotten_is_written() -> None:

@@ -18,6 +18,7 @@ class Listener:
     """A call at either end that writes down what it is told; no buffers are not written down."""
 
     def __init__(self) -> None:
+        self.model_id = ""
         self.told: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -441,18 +442,45 @@ def test_batch_tells_the_load_of_the_replica(session: Session) -> None:
     assert (session.caller.ongoing_elsewhere, session.caller.service_time_us) == (3, 5000)
 
 
-def test_waiting_is_told_when_it_begins_with_every_batch_and_when_it_ends(session: Session) -> None:
+def test_waiting_is_told_at_once_and_with_every_batch(session: Session) -> None:
     assert session.to_replica() is None
-    session.caller.say_waits(True)
+    assert session.caller.say_waits(True)
     assert session.to_replica() is not None
     assert session.replica.caller_waits
     assert session.to_replica() is None, "once is enough"
     session.open()
     session.to_replica()
     assert session.replica.caller_waits
+
+
+def test_end_of_waiting_is_told_with_the_next_batch(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.to_replica()
+    assert not session.caller.say_waits(False)
+    assert session.to_replica() is None, "it is nothing to send a batch for"
+    assert not session.caller.say_waits(True), "and so the replica knows it still"
+    assert session.to_replica() is None
     session.caller.say_waits(False)
+    session.open()
+    session.to_replica()
+    assert not session.replica.caller_waits
+
+
+def test_end_of_waiting_is_told_when_the_replica_says_something(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.to_replica()
+    assert not session.caller.take_back_waits(), "calls do wait"
+    session.caller.say_waits(False)
+    assert session.caller.take_back_waits()
     assert session.to_replica() is not None
     assert not session.replica.caller_waits
+    assert not session.caller.take_back_waits()
+
+
+def test_waiting_that_was_over_before_a_batch_was_sent_is_not_told(session: Session) -> None:
+    session.caller.say_waits(True)
+    session.caller.say_waits(False)
+    assert session.to_replica() is None
 
 
 def test_calls_that_raise_in_a_row_are_counted_until_one_ends_otherwise(session: Session) -> None:
@@ -467,3 +495,26 @@ def test_calls_that_raise_in_a_row_are_counted_until_one_ends_otherwise(session:
         session.to_caller()
         assert session.caller.failed_in_a_row == failed
         assert session.caller.answers_well is (detail is None)
+
+
+def test_calls_for_a_model_that_raise_are_no_sign_of_a_replica_that_fails(session: Session) -> None:
+    """Calls for one model go to the same replica, so one bad model id would make it look as if it alone failed."""
+    for model_id, failed in [("", 1), ("bad", 1), ("", 2)]:
+        call_id, call = session.open()
+        call.model_id = model_id
+        session.to_replica()
+        session.replica.error(call_id, ErrorDetail(kind=ERROR_KIND_USER, type_name="E"))
+        session.to_caller()
+        assert session.caller.failed_in_a_row == failed
+
+
+def test_call_is_sent_when_its_batch_was_taken(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = session.open()
+    assert not session.caller.has_sent(first)
+    monkeypatch.setattr("mesh.frames.caller.DIRECT_BYTES", 1)
+    second, _ = session.open()
+    assert not session.caller.has_sent(first), "a batch that is made has not gone"
+    assert not session.caller.has_sent(second)
+    session.to_replica()
+    assert session.caller.has_sent(first)
+    assert session.caller.has_sent(second)

@@ -67,6 +67,8 @@ class Received(NamedTuple):
 class SimulatedCall:
     """What a caller knows of its call, and what it has been told."""
 
+    model_id = ""
+
     def __init__(self, session: SimulatedSession, number: int) -> None:
         self.session = session
         self.number = number

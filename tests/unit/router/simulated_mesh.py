@@ -77,6 +77,8 @@ class Replica:
         self.service_time = ServiceTime()
         self.calls = 0
         self.rejections = 0
+        self.batches_without_frames = 0
+        """Batches that came only to say whether calls wait for room."""
         self._owed: set[_AtReplica] = set()
         self._busy_until_s = 0.0
 
@@ -136,7 +138,10 @@ class _AtReplica:
 
     def receive(self, batch: bytes) -> None:
         waited = self.end.caller_waits
-        self.end.receive(SessionRequest.FromString(batch))
+        request = SessionRequest.FromString(batch)
+        self.end.receive(request)
+        request.ClearField("waits")
+        self._replica.batches_without_frames += request == _NO_FRAMES
         promises = self._replica.admission.promises
         if self.end.caller_waits:
             promises.wait(self)
@@ -205,6 +210,8 @@ class Caller:
     world: World
     ended: list[Ended] = field(default_factory=list)
     made: int = 0
+    to_come: int = 0
+    """Calls that are made one by one when others end, a hop later."""
 
     def make_call(self) -> None:
         """One call, at this moment."""
@@ -231,6 +238,9 @@ class _Ending:
     def ended(self, result: Payload | ItemStream | BaseException) -> None:
         took_s = self._caller.world.now_s - self._created_s
         self._caller.ended.append(Ended(self._created_s, took_s, isinstance(result, Payload)))
+        if self._caller.to_come:
+            self._caller.to_come -= 1
+            self._caller.world.after(HOP_S, self._caller.make_call)
 
 
 class Simulation:
@@ -299,4 +309,5 @@ def percentile(ended: list[Ended], share: float) -> float:
     return times[min(len(times) - 1, int(share * len(times)))] * 1000
 
 
+_NO_FRAMES = SessionRequest()
 _BROKEN = encode_error(RuntimeError("the device is broken"))

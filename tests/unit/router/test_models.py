@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from time import monotonic
 
 import pytest
 
 from mesh.context import RequestContext, encode_call_context
 from mesh.router.candidate import REPORT_LIFETIME_S, Candidate
+from mesh.router.ejection import ERRORS
 from mesh.router.endpoints import Endpoint
 from mesh.router.model_cost import LOAD_WORTH
 from tests.unit.router.replica_in_memory import Asking, ReplicaInMemory, settle
@@ -89,6 +91,22 @@ async def test_a_full_holder_is_no_reason_to_wait() -> None:
         asking.ask(b"%d" % number, model_id="m")
     await settle()
     assert [len(replica.bodies) for replica in replicas] == [1, 1]
+
+
+async def test_a_bad_model_id_does_not_keep_other_models_from_its_replica() -> None:
+    asking = Asking(*_replicas())
+    (replica_id,) = await _ask_one_by_one(asking, "m", 1)
+    replica = asking.replicas[replica_id]
+    replica.tell_models("m", "bad")  # it tries, and all that is asked of it raises
+    await settle()
+    for number in range(2 * ERRORS):
+        body = b"bad%d" % number
+        asking.ask(body, model_id="bad")
+        await settle()
+        replica.fail(body, LookupError("no such model"))
+        await settle()
+        asking.router.tick(monotonic())
+    assert set(await _ask_one_by_one(asking, "m", 1)) == {replica_id}
 
 
 @pytest.mark.parametrize(

@@ -476,6 +476,34 @@ async def test_deadline_at_work_ends_the_call_and_tells_the_replica(clock: FakeC
     assert replica.cancelled == [1]
 
 
+@pytest.mark.parametrize(
+    ("is_known", "where"),
+    [
+        pytest.param(False, "waiting to hear which replicas there are", id="nothing is known yet"),
+        pytest.param(True, "waiting for a replica, there was none", id="scaled to zero"),
+    ],
+)
+async def test_deadline_without_any_replica_says_so(clock: FakeClock, is_known: bool, where: str) -> None:
+    asking = Asking()
+    if is_known:
+        asking.apply([])
+    asker = asking.ask(timeout_s=5)
+    clock.advance(5)
+    asking.router.tick(clock.now_s())
+    assert _ended_with(asker) is errors.DeadlineExceeded
+    assert where in str(asker.result)
+
+
+async def test_deadline_of_a_call_that_was_not_sent_does_not_say_that_it_was_begun(clock: FakeClock) -> None:
+    """The replica cannot be reached, or its connection takes no more for now."""
+    asking = Asking(ReplicaInMemory("Model#a"))
+    asker = asking.ask(timeout_s=5)  # the carrier has not come by yet
+    clock.advance(5)
+    asking.router.tick(clock.now_s())
+    assert _ended_with(asker) is errors.DeadlineExceeded
+    assert "waiting to be sent to Model#a" in str(asker.result)
+
+
 async def test_time_in_the_queue_is_taken_from_what_the_replica_has(clock: FakeClock) -> None:
     (replica,) = _replicas(1)
     asking = Asking(replica, max_ongoing_requests=1)
@@ -729,6 +757,8 @@ async def test_stream_that_was_begun_is_not_sent_again_when_its_replica_dies() -
     await settle()
     assert isinstance(asker.result, ItemStream)
     assert isinstance(asker.result.error, errors.ReplicaDied)
+    assert "items had come or gone" in str(asker.result.error)
+    assert "set retry_on_death" not in str(asker.result.error), "it is set"
     assert len(one.asked) + len(other.asked) == 1
 
 

@@ -74,6 +74,30 @@ def test_callers_that_all_want_too_much_get_the_same(
     assert max(shares) <= 1.1 * min(shares)
 
 
+@pytest.mark.parametrize(
+    ("callers", "most"), [pytest.param(1, 2, id="one caller"), pytest.param(4, 4, id="four callers")]
+)
+def test_saying_whether_calls_wait_costs_few_batches(
+    monkeypatch: pytest.MonkeyPatch, callers: int, most: float
+) -> None:
+    """With a little more than there is room for, the queue becomes empty with every answer, and is filled again.
+
+    Told at once, each time, it took 23 batches a call for one caller and 15 for four.
+    """
+    simulation = Simulation(monkeypatch, [SERVICE_S] * 16, limit=1, callers=callers)
+    for replica in simulation.replicas:
+        replica.service_s = lambda: SERVICE_S * simulation.random.uniform(0.5, 1.5)
+    calls = 1000
+    for caller in simulation.callers:
+        caller.to_come = calls // callers
+        for _ in range(17 // callers + (callers > 1)):
+            caller.make_call()
+    simulation.world.run(calls * SERVICE_S)
+    assert sum(len(caller.ended) for caller in simulation.callers) >= calls
+    batches = sum(replica.batches_without_frames for replica in simulation.replicas)
+    assert batches < most * calls
+
+
 def test_replica_that_raises_at_once_does_not_attract_the_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = Simulation(monkeypatch, [SERVICE_S] * 4)
     simulation.load(1000, 1)
