@@ -14,6 +14,7 @@ from mesh.autoscaling import AutoscalingConfig
 from mesh.controller.autoscaling import Trend, called_for, decide
 from mesh.controller.demand import DemandLog, DeploymentKey, Reported
 from mesh.controller.policies import Answered, Policies, Question
+from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     ApplicationState,
     DeploymentState,
@@ -94,6 +95,9 @@ class Autoscaler:
     ) -> tuple[Size, float]:
         """The size of one deployment from now on, and when to look at it again."""
         size = deployment.size or _first_size(config, now_s)
+        if _is_held(deployment):
+            self._trends[key] = Trend(now_s + REPORTS_ARE_BACK_S)
+            return size, inf
         if (bounded := config.bounded(size.replicas)) != size.replicas:
             bounds = f"min_replicas={config.min_replicas}, max_replicas={config.max_replicas}"
             size = Size(bounded, f"{size.replicas} -> {bounded}: {bounds}", now_s)
@@ -149,22 +153,31 @@ def _because(config: AutoscalingConfig, ongoing: float) -> str:
 
 
 def _autoscaled(state: MeshState) -> list[tuple[ApplicationState, str, DeploymentState, AutoscalingConfig]]:
-    """What autoscales and is wished for, with its config."""
+    """What autoscales, with its config: the wished-for one, or that of what serves until another revision can."""
     found = []
     for application in state.applications.values():
         if application.deleting or state.stopping:
             continue
         for name, deployment in application.deployments.items():
-            wished = deployment.revisions.get(deployment.wished)
-            if wished is not None and (config := wished.spec.config.autoscaling_config) is not None:
-                found.append((application, name, deployment, config))
+            for key in (deployment.wished, *serving_revisions(deployment)):
+                config = deployment.revisions[key].spec.config.autoscaling_config if key else None
+                if config is not None:
+                    found.append((application, name, deployment, config))
+                    break
     return found
 
 
+def _is_held(deployment: DeploymentState) -> bool:
+    """The size stays as it is: of what serves, routers tell no demand unless it autoscales."""
+    serving = [deployment.revisions[key] for key in serving_revisions(deployment)]
+    return any(revision.spec.config.autoscaling_config is None for revision in serving)
+
+
 def _running(state: MeshState) -> Mapping[DeploymentKey, Sequence[Replica]]:
-    """The replicas that run, by deployment, lowest rank first."""
+    """The replicas that run of revisions that autoscale, by deployment, lowest rank first."""
     running: defaultdict[DeploymentKey, list[Replica]] = defaultdict(list)
     for replica in sorted(state.replicas.values(), key=lambda replica: replica.rank):
-        if replica.state is ReplicaState.RUNNING:
+        revision = state.revision_of(replica) if replica.state is ReplicaState.RUNNING else None
+        if revision is not None and revision.spec.config.autoscaling_config is not None:
             running[replica.application, replica.deployment].append(replica)
     return running

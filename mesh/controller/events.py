@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from mesh.config import DEFAULT_FAILURE_THRESHOLD, ApplicationSpec, DeploymentSpec
+from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
     HEALTHY,
@@ -127,13 +128,13 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
     """The state after the event. Raises :class:`ConfigError` or :class:`DeploymentNotFound` for a wish refused."""
     match event:
         case Applied(spec):
-            return _applied(state, spec)
+            return _applied(state, spec, now_s)
         case Deleted(name):
             return _deleted(state, name)
         case RolledBack(name):
-            return _rolled_back(state, name)
+            return _rolled_back(state, name, now_s)
         case Scaled():
-            return _scaled(state, event)
+            return _scaled(state, event, now_s)
         case Listed(processes):
             return _listed(state, processes, now_s)
         case StopRequested():
@@ -157,14 +158,15 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return with_replica(state, replace(replica, line=0, attach_by_s=attach_by_s))
 
 
-def _applied(state: MeshState, spec: ApplicationSpec) -> MeshState:
+def _applied(state: MeshState, spec: ApplicationSpec, now_s: float) -> MeshState:
     _check_route(state, spec)
     before = state.applications.get(spec.name)
     deployments: dict[str, DeploymentState] = {}
     if before is not None and not before.deleting:
         deployments |= {name: replace(deployment, wished="") for name, deployment in before.deployments.items()}
     for deployment_spec in spec.deployments:
-        deployments[deployment_spec.name] = _wished(state, deployments.get(deployment_spec.name), deployment_spec)
+        present = deployments.get(deployment_spec.name)
+        deployments[deployment_spec.name] = _wished(state, present, deployment_spec, now_s)
     state = _asked_again(state, spec)
     if before is None or before.deleting:
         return with_application(state, ApplicationState(spec, deployments, spec.driver, spec.route_prefix))
@@ -179,7 +181,7 @@ def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
             raise spec.route_is_taken(other.spec.name)
 
 
-def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:
+def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec, now_s: float) -> DeploymentState:
     key = revision_key(spec)
     revisions = before.revisions if before else {}
     ready = sum(
@@ -189,7 +191,7 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     wished = Revision(key, spec)
-    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec))
+    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec, now_s))
     if before is not None:
         after = replace(after, serving=before.serving, also_serving=before.also_serving)
     if key not in revisions or not ready or ready < wanted_replicas(after, wished):
@@ -197,16 +199,19 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     return replace(after, revisions={**revisions, key: replace(wished, established=True)})
 
 
-def _size_after(before: DeploymentState | None, spec: DeploymentSpec) -> Size | None:
-    """What is applied again stays as large as it is, also when it begins to autoscale only now."""
-    scaling = spec.config.autoscaling_config
-    if scaling is None or before is None or before.size is not None:
-        return before.size if before and scaling else None
-    present = before.revisions.get(before.wished or before.serving)
-    if present is None:
+def _size_after(before: DeploymentState | None, spec: DeploymentSpec, now_s: float) -> Size | None:
+    """What is applied again stays as large as it is, also when it begins, or ceases, to autoscale with that."""
+    if before is None:
         return None
-    replicas = scaling.bounded(present.spec.config.num_replicas)
-    return Size(replicas, f"{replicas}: as many as before", 0.0)
+    scaling, key = spec.config.autoscaling_config, revision_key(spec)
+    serving = [before.revisions[one] for one in serving_revisions(before)]
+    if scaling is None:  # what serves until the new revision can still needs its size
+        is_needed = any(one.spec.config.autoscaling_config and one.key != key for one in serving)
+        return before.size if is_needed else None
+    if not serving or any(one.spec.config.autoscaling_config for one in serving):
+        return before.size
+    replicas = scaling.bounded(serving[0].spec.config.num_replicas)
+    return Size(replicas, f"{replicas}: as many as before", now_s)
 
 
 def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
@@ -222,7 +227,7 @@ def _deleted(state: MeshState, name: str) -> MeshState:
     return with_application(state, replace(_existing(state, name), deleting=True))
 
 
-def _scaled(state: MeshState, wish: Scaled) -> MeshState:
+def _scaled(state: MeshState, wish: Scaled, now_s: float) -> MeshState:
     application = _existing(state, wish.application)
     if application.deleting:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
@@ -234,7 +239,7 @@ def _scaled(state: MeshState, wish: Scaled) -> MeshState:
             )
             resized = _resized(application.spec, wish)
             assert resized is not None
-            return _applied(with_application(state, application), resized)
+            return _applied(with_application(state, application), resized, now_s)
     known = ", ".join(spec.name for spec in application.spec.deployments)
     raise DeploymentNotFound(
         f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
@@ -259,7 +264,7 @@ def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | No
     return spec
 
 
-def _rolled_back(state: MeshState, name: str) -> MeshState:
+def _rolled_back(state: MeshState, name: str, now_s: float) -> MeshState:
     application = _existing(state, name)
     if application.deleting:
         raise DeploymentNotFound(f"application {name!r} is being deleted")
@@ -268,7 +273,7 @@ def _rolled_back(state: MeshState, name: str) -> MeshState:
         raise ConfigError(
             f"application {name!r} cannot be rolled back: nothing that was deployed under this name before has run"
         )
-    return _applied(state, earlier)
+    return _applied(state, earlier, now_s)
 
 
 def _existing(state: MeshState, name: str) -> ApplicationState:

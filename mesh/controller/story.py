@@ -125,7 +125,8 @@ def _changes(
         yield "wished for", f"revision {wished.key}, replicas: {wanted}"
     elif wanted_replicas(before, earlier) != wanted:
         by_hand = f"from {wanted_replicas(before, earlier)} to {wanted} replicas"
-        yield "scaled", by_hand if after.size is None else after.size.why
+        by_load = after.size.why if after.size and wished.spec.config.autoscaling_config else ""
+        yield "scaled", by_load or by_hand
     trouble = after.size.trouble if after.size else ""
     if trouble and not (before is not None and before.size is not None and before.size.trouble == trouble):
         yield "size kept", trouble
