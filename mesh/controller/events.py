@@ -29,6 +29,7 @@ from mesh.controller.state import (
     wanted_replicas,
     with_application,
     with_death,
+    with_deployment,
     with_replica,
 )
 from mesh.errors import ConfigError, DeploymentNotFound
@@ -134,7 +135,7 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
         case RolledBack(name):
             return _rolled_back(state, name, now_s)
         case Scaled():
-            return _scaled(state, event, now_s)
+            return _scaled(state, event)
         case Listed(processes):
             return _listed(state, processes, now_s)
         case StopRequested():
@@ -227,23 +228,30 @@ def _deleted(state: MeshState, name: str) -> MeshState:
     return with_application(state, replace(_existing(state, name), deleting=True))
 
 
-def _scaled(state: MeshState, wish: Scaled, now_s: float) -> MeshState:
+def _scaled(state: MeshState, wish: Scaled) -> MeshState:
+    """Another number for all revisions, no new try for any: what has failed is not begun again by the way."""
     application = _existing(state, wish.application)
     if application.deleting:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
-    for spec in application.spec.deployments:
-        if spec.name == wish.deployment:
-            _check_scales_by_hand(spec)
-            application = replace(
-                application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
-            )
-            resized = _resized(application.spec, wish)
-            assert resized is not None
-            return _applied(with_application(state, application), resized, now_s)
-    known = ", ".join(spec.name for spec in application.spec.deployments)
-    raise DeploymentNotFound(
-        f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
+    spec = next((spec for spec in application.spec.deployments if spec.name == wish.deployment), None)
+    if spec is None:
+        known = ", ".join(spec.name for spec in application.spec.deployments)
+        raise DeploymentNotFound(
+            f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
+        )
+    _check_scales_by_hand(spec)
+    deployment = application.deployments[wish.deployment]
+    revisions = {
+        key: replace(revision, spec=_resized(revision.spec, wish.num_replicas))
+        for key, revision in deployment.revisions.items()
+    }
+    application = replace(
+        with_deployment(application, wish.deployment, replace(deployment, revisions=revisions)),
+        spec=_with_resized(application.spec, wish),
+        good=_with_resized(application.good, wish) if application.good else None,
+        previous=_with_resized(application.previous, wish) if application.previous else None,
     )
+    return with_application(state, application)
 
 
 def _check_scales_by_hand(spec: DeploymentSpec) -> None:
@@ -255,12 +263,17 @@ def _check_scales_by_hand(spec: DeploymentSpec) -> None:
         )
 
 
-def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:
+def _resized(spec: DeploymentSpec, num_replicas: int) -> DeploymentSpec:
+    if spec.config.autoscaling_config is not None:  # an earlier revision, whose number is its load's
+        return spec
+    return replace(spec, config=replace(spec.config, num_replicas=num_replicas))
+
+
+def _with_resized(spec: ApplicationSpec, wish: Scaled) -> ApplicationSpec:
     """The spec with that number of replicas; what is rolled back to keeps the number that was set by hand."""
-    for deployment in spec.deployments if spec else ():
-        if spec is not None and deployment.name == wish.deployment:
-            config = replace(deployment.config, num_replicas=wish.num_replicas)
-            return spec.with_deployment(replace(deployment, config=config))
+    for deployment in spec.deployments:
+        if deployment.name == wish.deployment:
+            return spec.with_deployment(_resized(deployment, wish.num_replicas))
     return spec
 
 

@@ -15,7 +15,7 @@ from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runti
 from mesh.controller.autoscaler import Autoscaler
 from mesh.controller.autoscaling import called_for
 from mesh.controller.demand import Demand, Reported
-from mesh.controller.events import Applied, Ended, Event, Launched, Listed, Said, Scaled, apply
+from mesh.controller.events import Applied, Ended, Event, Launched, Listed, RolledBack, Said, Scaled, apply
 from mesh.controller.policies import ANSWER_TIMEOUT_S, Answered
 from mesh.controller.reconcile import Kill, Launch, reconcile
 from mesh.controller.rows import from_rows, to_rows
@@ -440,3 +440,16 @@ def test_what_leaves_is_woken_for_the_old_driver() -> None:
     world.tell(0)
     world.wait(60)
     assert [r.deployment for r in world.state.replicas.values()] == ["Shop"]
+
+
+def test_a_number_set_by_hand_is_none_of_what_autoscales_before_or_after() -> None:
+    world = World(application())
+    world.wait(1)
+    world.happens(Applied(fixed(2, "2")))
+    world.wait(1)
+    world.happens(Scaled(*KEY, 3))
+    world.wait(1)
+    assert world.running == 3
+    world.happens(RolledBack("shop"))
+    (spec,) = world.state.applications["shop"].spec.deployments
+    assert spec.config == application().deployments[0].config
