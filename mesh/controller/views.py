@@ -279,6 +279,9 @@ def _deployment_phase(
         and replica.condition.user_config == user_config
         for replica in replicas
     )
+    crashes = revision.failed_starts > 0 and not any(r.state is ReplicaState.RUNNING for r in replicas)
+    if crashes and wanted_replicas(deployment, revision):
+        return pb.PHASE_DEPLOYING  # min_replicas=0 would be sufficient, but is not what is called for
     complete = running >= sufficient_replicas(deployment, revision)
     complete = complete and serving_revisions(deployment) == (deployment.wished,)
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING

@@ -172,6 +172,28 @@ def test_a_constructor_that_fails_after_a_wake_up_is_given_up_as_any_other() -> 
     assert (world.deployment.phase, world.deployment.message) == (pb.PHASE_DEPLOY_FAILED, "no model")
 
 
+def test_what_has_run_before_is_not_running_while_it_fails_to_start() -> None:
+    world = World(application(downscale_delay_s=10))
+    world.tell(1, 1)
+    world.wait(1)
+    world.tell(0)
+    world.wait(20)
+    assert (world.size, world.running, world.deployment.phase) == (0, 0, pb.PHASE_RUNNING)
+    world.start_s = 1e6
+    world.tell(1, 1)
+    assert world.deployment.phase == pb.PHASE_RUNNING, "nothing has failed yet"
+    for _ in range(4):
+        (replica_id,) = world.state.replicas
+        world.happens(Said(replica_id, 1, ReplicaEvent.SAID_FAILED, failure="no model"))
+        world.happens(Ended(replica_id, "ended"))
+        assert (world.deployment.phase, world.deployment.message) == (pb.PHASE_DEPLOYING, "no model")
+        world.wait(1)
+    world.start_s = 0.1
+    (replica_id,) = world.state.replicas
+    world.happens(Said(replica_id, 1, ReplicaEvent.SAID_READY, pid=7))
+    assert world.deployment.phase == pb.PHASE_RUNNING
+
+
 def test_growing_is_no_deploying() -> None:
     world = World(application(min_replicas=1), start_s=5)
     world.wait(6)
