@@ -64,8 +64,9 @@ class Autoscaler:
 
     def step(self, state: MeshState, now_s: float) -> Sizes:
         """Decides on every deployment that autoscales; the same state when all sizes stay as they are."""
-        autoscaled = list(_autoscaled(state))
-        if not autoscaled and not self._trends:
+        autoscaled = _autoscaled(state)
+        self._forget_all_but({(application.spec.name, name) for application, name, _, _ in autoscaled})
+        if not autoscaled:
             return Sizes(state, inf)
         running = _running(state)
         look_at_s = inf
@@ -76,7 +77,6 @@ class Autoscaler:
             if size != deployment.size:
                 owner = state.applications[key[0]]
                 state = with_application(state, with_deployment(owner, name, replace(deployment, size=size)))
-        self._forget_all_but({(application.spec.name, name) for application, name, _, _ in autoscaled})
         return Sizes(state, look_at_s)
 
     def _forget_all_but(self, keys: set[DeploymentKey]) -> None:

@@ -475,3 +475,12 @@ def test_a_number_set_by_hand_is_none_of_what_autoscales_before_or_after() -> No
     world.happens(RolledBack("shop"))
     (spec,) = world.state.applications["shop"].spec.deployments
     assert spec.config == application().deployments[0].config
+
+
+def test_of_what_does_not_autoscale_no_demand_is_remembered() -> None:
+    world = World(fixed(1, "1"))
+    for number in range(20):
+        world.tell(number)
+    world.autoscaler.take(Reported(2, {("nobody", "Knows"): Demand(3)}), world.now_s)
+    world.step()
+    assert not world.autoscaler._demand._pasts
