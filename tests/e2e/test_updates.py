@@ -98,6 +98,7 @@ def test_a_new_revision_that_does_not_come_up_leaves_the_old_one_and_can_be_roll
     deployment = Served.options(max_surge=1)
     handle = run(deployment.bind(1))
     run(deployment.bind(2))
+    wait_until(lambda: len(own_mesh.replicas("Served")) == 2)  # those of version 1 have gone
     before = own_mesh.replicas("Served")
     with pytest.raises(mesh.DeployFailed, match="ValueError: version 3 is broken"):
         run(deployment.bind(3, fails=True))

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,11 @@ def bridge(child: Child) -> int:
     report("bridge", incarnation=child.incarnation, argument=json.loads(child.argument))
     with selectors.DefaultSelector() as selector:
         for listener in child.listeners:
+            listener.setblocking(False)  # several bridges are woken up, and one of them gets the connection
             selector.register(listener, selectors.EVENT_READ, listener)
         while True:
             for key, _ in selector.select():
-                with key.data.accept()[0] as connection:
+                with suppress(BlockingIOError), key.data.accept()[0] as connection:
                     connection.sendall(b"%d" % child.incarnation)
 
 

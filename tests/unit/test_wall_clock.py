@@ -25,7 +25,8 @@ def test_no_module_reads_the_clock_on_the_wall(package: str) -> None:
     assert found.submodule_search_locations is not None
     modules = list(Path(found.submodule_search_locations[0]).rglob("*.py"))
     assert len(modules) > 10
-    assert [f"{path.name}: {use}" for path in modules for use in _uses(ast.parse(path.read_text()))] == []
+    uses = [f"{path.name}: {use}" for path in modules for use in _uses(ast.parse(path.read_text()))]
+    assert uses == (["controller.py: time.time"] if package == "mesh" else []), "the story alone has the time of day"
 
 
 def _uses(tree: ast.AST) -> Iterator[str]:
