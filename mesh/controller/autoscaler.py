@@ -27,7 +27,10 @@ from mesh.controller.state import (
 )
 
 REPORTS_ARE_BACK_S = 3.0
-"""So long after the controller has started every router has told it its demand; until then nothing is ended."""
+"""So long after the controller has started, or a deployment begun to autoscale, every router has told its demand.
+
+Until then nothing is ended.
+"""
 
 LOOKS_OVER_LOOK_BACK = 20
 """So often the mean is looked at during one look-back period, while it changes."""
@@ -96,7 +99,7 @@ class Autoscaler:
         """The size of one deployment from now on, and when to look at it again."""
         size = deployment.size or _first_size(config, now_s)
         if _is_held(deployment):
-            self._trends[key] = Trend(now_s + REPORTS_ARE_BACK_S)
+            self._trends.pop(key, None)
             return size, inf
         if (bounded := config.bounded(size.replicas)) != size.replicas:
             bounds = f"min_replicas={config.min_replicas}, max_replicas={config.max_replicas}"
@@ -107,7 +110,9 @@ class Autoscaler:
             return Size(1, f"0 -> 1: {waiting} waiting for a first replica", now_s), now_s
         ongoing = self._demand.mean(key, config.look_back_period_s, now_s)
         called, trouble, look_at_s = self._called(key, config, size, running, ongoing, now_s)
-        trend = self._trends.get(key) or self._new_trend(now_s)
+        trend = self._trends.get(key) or self._new_trend(
+            now_s if deployment.size is None else now_s + REPORTS_ARE_BACK_S
+        )
         decision = decide(config, called, size.replicas, trend, now_s)
         self._trends[key] = decision.trend
         if trouble != size.trouble:
@@ -119,8 +124,8 @@ class Autoscaler:
             look_at_s = min(look_at_s, now_s + config.look_back_period_s / LOOKS_OVER_LOOK_BACK)
         return size, min(look_at_s, decision.look_at_s)
 
-    def _new_trend(self, now_s: float) -> Trend:
-        return Trend(max(now_s, self._start_s + REPORTS_ARE_BACK_S))
+    def _new_trend(self, known_since_s: float) -> Trend:
+        return Trend(max(known_since_s, self._start_s + REPORTS_ARE_BACK_S))
 
     def _called(
         self,

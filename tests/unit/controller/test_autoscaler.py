@@ -446,6 +446,17 @@ def test_what_is_fixed_keeps_its_number_until_the_load_of_what_follows_is_known(
     assert world.running == 4
 
 
+def test_the_same_code_begins_to_autoscale_when_its_routers_had_time_to_tell() -> None:
+    world = World(fixed(4, "1"))
+    world.wait(1)
+    world.happens(Applied(application(downscale_delay_s=0, look_back_period_s=0.1)))
+    world.wait(2.5)
+    assert world.running == 4
+    world.tell(32)
+    world.wait(10)
+    assert world.running == 4
+
+
 def test_what_leaves_is_woken_for_the_old_driver() -> None:
     model = application().deployments[0]
     shop = replace(model, name="Shop", config=DeploymentConfig(graceful_shutdown_timeout_s=1.0))
