@@ -11,13 +11,13 @@ import signal
 import sys
 
 from http_bridge.app import Bridge
+from http_bridge.counts import Counts
 from http_bridge.server import make_server
-from http_bridge.shares import Shares
 from mesh.connect import attach
 from mesh.engine.child import Child
 from mesh.loops import new_loop
 
-SHARES = "bridges.shares"
+COUNTS = "bridges.counts"
 """The file in the run directory by which several bridges share out new connections."""
 
 YOUNG_OBJECTS = 20_000
@@ -36,7 +36,7 @@ async def _serve(child: Child) -> int:
     try:
         argument = json.loads(child.argument)
         bridge = Bridge(connection.router, debug_errors=argument["debug_errors"])
-        server = make_server(bridge, _shares(child.run_directory, argument["number"], argument["bridges"]))
+        server = make_server(bridge, _counts(child.run_directory, argument["number"], argument["bridges"]))
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
@@ -55,8 +55,8 @@ async def _serve(child: Child) -> int:
         await connection.close()
 
 
-def _shares(run_directory: str, number: int, bridges: int) -> Shares | None:
-    return Shares(f"{run_directory}/{SHARES}", number, bridges) if bridges > 1 else None
+def _counts(run_directory: str, number: int, bridges: int) -> Counts | None:
+    return Counts(f"{run_directory}/{COUNTS}", number, bridges) if bridges > 1 else None
 
 
 if __name__ == "__main__":

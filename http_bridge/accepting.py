@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence, Sized
 from typing import Final
 
-from http_bridge.shares import Shares
+from http_bridge.counts import Counts
 
 AT_ONCE: Final = 16
 """Connections taken in one tick; then those that are open have their turn."""
@@ -38,12 +38,12 @@ class Acceptor:
         listeners: Sequence[socket.socket],
         make_protocol: Callable[[], asyncio.Protocol],
         open_connections: Sized,
-        shares: Shares | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self._listeners = listeners
         self._make_protocol = make_protocol
         self._open = open_connections
-        self._shares = shares
+        self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[object]] = set()
         self._timers: dict[socket.socket, asyncio.TimerHandle] = {}
@@ -56,14 +56,14 @@ class Acceptor:
             listener.setblocking(False)
             self._loop.add_reader(listener, self._on_waiting, listener)
 
-    def tell_share(self) -> None:
+    def tell_count(self) -> None:
         """Tell the other bridges how many connections this one has."""
-        if self._shares is not None:
-            self._shares.tell(len(self._open) + len(self._adopting))
+        if self._counts is not None:
+            self._counts.tell(len(self._open) + len(self._adopting))
 
     async def close(self) -> None:
         """Take those who wait at this moment, and nobody after that; returns when all of them are connections."""
-        self._is_closing, self._shares = True, None
+        self._is_closing, self._counts = True, None
         for timer in self._timers.values():
             timer.cancel()
         for listener in self._listeners:
@@ -74,13 +74,13 @@ class Acceptor:
             await asyncio.wait(self._adopting)
 
     def _on_waiting(self, listener: socket.socket) -> None:
-        self.tell_share()
-        if self._shares is None:
+        self.tell_count()
+        if self._counts is None:
             self._take_some(listener, AT_ONCE)
-        elif self._shares.has_least():
+        elif self._counts.has_least():
             self._take(listener)  # one, so that the next one goes to whoever has least then
-        elif self._shares.others() != self._yielded_to:
-            self._yielded_to = self._shares.others()
+        elif self._counts.others() != self._yielded_to:
+            self._yielded_to = self._counts.others()
             self._pause(listener, YIELD_S)
         else:
             self._yielded_to = ()
@@ -116,7 +116,7 @@ class Acceptor:
         adopting: asyncio.Task[object] = self._loop.create_task(self._adopt(accepted))
         self._adopting.add(adopting)
         adopting.add_done_callback(self._adopting.discard)
-        self.tell_share()
+        self.tell_count()
         return True
 
     async def _adopt(self, accepted: socket.socket) -> None:

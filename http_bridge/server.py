@@ -15,7 +15,7 @@ import uvicorn
 from http_bridge.accepting import Acceptor
 from http_bridge.app import Bridge
 from http_bridge.connection import HttpConnection
-from http_bridge.shares import Shares
+from http_bridge.counts import Counts
 from http_bridge.slow_clients import SlowClients
 
 DRAIN_S: Final = 20.0
@@ -32,10 +32,10 @@ _LOOK_AGAIN_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
-def make_server(bridge: Bridge, shares: Shares | None = None) -> Server:
+def make_server(bridge: Bridge, counts: Counts | None = None) -> Server:
     """The HTTP server for ``bridge``, with what an open port needs and nothing that logs each request.
 
-    ``shares`` is for a bridge that is one of several on the same sockets.
+    ``counts`` is for a bridge that is one of several on the same sockets.
     """
     config = uvicorn.Config(
         bridge,
@@ -50,16 +50,16 @@ def make_server(bridge: Bridge, shares: Shares | None = None) -> Server:
     log = logging.getLogger("uvicorn.error")
     log.setLevel(logging.ERROR)
     log.addFilter(_is_an_error)
-    return Server(config, shares)
+    return Server(config, counts)
 
 
 class Server(uvicorn.Server):
     """uvicorn, told by :meth:`stop` to end: its own signal handlers would end the process by the signal."""
 
-    def __init__(self, config: uvicorn.Config, shares: Shares | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, counts: Counts | None = None) -> None:
         super().__init__(config)
         self.slow_clients = SlowClients()
-        self._shares = shares
+        self._counts = counts
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -72,21 +72,21 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Take connections from sockets that listen."""
-        self._acceptor = Acceptor(sockets or (), self._connection, self.server_state.connections, self._shares)
+        self._acceptor = Acceptor(sockets or (), self._connection, self.server_state.connections, self._counts)
         self._acceptor.start()
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        self._acceptor.tell_share()
+        self._acceptor.tell_count()
         if counter % 10 == 0:
             self.slow_clients.look(self.server_state.connections, monotonic())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer all who have connected, and end; after :data:`DRAIN_S` what is left is cut off."""
-        if self._shares is not None:
-            self._shares.close()
+        if self._counts is not None:
+            self._counts.close()
         await self._acceptor.close()
         for listener in sockets or ():
             listener.close()

@@ -49,9 +49,9 @@ def _no_line(line: str) -> None:
 
 
 async def wait_deleted(client: ControllerClient, name: str, revision: int, show: Show) -> None:
-    """Wait until nothing of the application is left."""
+    """Wait until nothing of the application is left, or somebody has deployed another one of its name."""
     async for application in _statuses(client, name, revision, show):
-        if application is None:
+        if application is None or application.phase is not Phase.DELETING:
             return
 
 

@@ -40,7 +40,7 @@ def events(
     client = used.connection.client
     told = used.ask(client.events())
     chosen = [event for event in told if is_about(event, name)]
-    if name is not None and not chosen:
+    if name is not None and not chosen and not follow:
         there = sorted({event.deployment or event.application for event in told})
         raise DeploymentNotFound(f"nothing has happened to {name!r}; there are events of: {', '.join(there) or 'none'}")
     show(chosen[-lines:] if lines else [], as_json)

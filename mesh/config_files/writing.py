@@ -61,10 +61,10 @@ def _deployment(spec: DeploymentSpec) -> dict[str, Any]:
         entry["version"] = spec.version
     scaling = spec.config.autoscaling_config
     for field in dataclasses.fields(spec.config):
-        if field.name in ("user_config_json", "autoscaling_config"):
-            continue
+        if field.name in ("user_config_json", "autoscaling_config") or (field.name == "num_replicas" and scaling):
+            continue  # written below in other words, or refused beside what is
         value = getattr(spec.config, field.name)
-        if (field.name in ALWAYS_WRITTEN and not scaling) or value != getattr(defaults, field.name):
+        if field.name in ALWAYS_WRITTEN or value != getattr(defaults, field.name):
             entry[field.name] = value
     if spec.config.user_config_json:
         entry["user_config"] = decode_user_config(spec.config.user_config_json)
@@ -74,8 +74,9 @@ def _deployment(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _scaling(config: AutoscalingConfig) -> dict[str, Any]:
-    """What differs from the defaults. A pickled policy has no name in a file: it stays as the code has it."""
-    defaults = AutoscalingConfig(max_replicas=config.max_replicas)
+    """All of it, because what a file leaves out stays as the code has it.
+
+    So does a pickled policy, which has no name in a file.
+    """
     names = [field.name for field in dataclasses.fields(config) if field.name != "policy" or not config.policy_blob]
-    given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(defaults, name)}
-    return {"min_replicas": config.min_replicas, "max_replicas": config.max_replicas} | given
+    return {name: getattr(config, name) for name in names}

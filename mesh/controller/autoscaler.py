@@ -14,6 +14,7 @@ from mesh.autoscaling import AutoscalingConfig
 from mesh.controller.autoscaling import Trend, called_for, decide
 from mesh.controller.demand import DemandLog, DeploymentKey, Reported
 from mesh.controller.policies import Answered, Policies, Question
+from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     ApplicationState,
     DeploymentState,
@@ -26,7 +27,10 @@ from mesh.controller.state import (
 )
 
 REPORTS_ARE_BACK_S = 3.0
-"""So long after the controller has started every router has told it its demand; until then nothing is ended."""
+"""So long after the controller has started, or a deployment begun to autoscale, every router has told its demand.
+
+Until then nothing is ended.
+"""
 
 LOOKS_OVER_LOOK_BACK = 20
 """So often the mean is looked at during one look-back period, while it changes."""
@@ -63,8 +67,9 @@ class Autoscaler:
 
     def step(self, state: MeshState, now_s: float) -> Sizes:
         """Decides on every deployment that autoscales; the same state when all sizes stay as they are."""
-        autoscaled = list(_autoscaled(state))
-        if not autoscaled and not self._trends:
+        autoscaled = _autoscaled(state)
+        self._forget_all_but({(application.spec.name, name) for application, name, _, _ in autoscaled})
+        if not autoscaled:
             return Sizes(state, inf)
         running = _running(state)
         look_at_s = inf
@@ -75,7 +80,6 @@ class Autoscaler:
             if size != deployment.size:
                 owner = state.applications[key[0]]
                 state = with_application(state, with_deployment(owner, name, replace(deployment, size=size)))
-        self._forget_all_but({(application.spec.name, name) for application, name, _, _ in autoscaled})
         return Sizes(state, look_at_s)
 
     def _forget_all_but(self, keys: set[DeploymentKey]) -> None:
@@ -94,6 +98,9 @@ class Autoscaler:
     ) -> tuple[Size, float]:
         """The size of one deployment from now on, and when to look at it again."""
         size = deployment.size or _first_size(config, now_s)
+        if _is_held(deployment):
+            self._trends.pop(key, None)
+            return size, inf
         if (bounded := config.bounded(size.replicas)) != size.replicas:
             bounds = f"min_replicas={config.min_replicas}, max_replicas={config.max_replicas}"
             size = Size(bounded, f"{size.replicas} -> {bounded}: {bounds}", now_s)
@@ -103,7 +110,9 @@ class Autoscaler:
             return Size(1, f"0 -> 1: {waiting} waiting for a first replica", now_s), now_s
         ongoing = self._demand.mean(key, config.look_back_period_s, now_s)
         called, trouble, look_at_s = self._called(key, config, size, running, ongoing, now_s)
-        trend = self._trends.get(key) or self._new_trend(now_s)
+        trend = self._trends.get(key) or self._new_trend(
+            now_s if deployment.size is None else now_s + REPORTS_ARE_BACK_S
+        )
         decision = decide(config, called, size.replicas, trend, now_s)
         self._trends[key] = decision.trend
         if trouble != size.trouble:
@@ -115,8 +124,8 @@ class Autoscaler:
             look_at_s = min(look_at_s, now_s + config.look_back_period_s / LOOKS_OVER_LOOK_BACK)
         return size, min(look_at_s, decision.look_at_s)
 
-    def _new_trend(self, now_s: float) -> Trend:
-        return Trend(max(now_s, self._start_s + REPORTS_ARE_BACK_S))
+    def _new_trend(self, known_since_s: float) -> Trend:
+        return Trend(max(known_since_s, self._start_s + REPORTS_ARE_BACK_S))
 
     def _called(
         self,
@@ -149,22 +158,31 @@ def _because(config: AutoscalingConfig, ongoing: float) -> str:
 
 
 def _autoscaled(state: MeshState) -> list[tuple[ApplicationState, str, DeploymentState, AutoscalingConfig]]:
-    """What autoscales and is wished for, with its config."""
+    """What autoscales, with its config: the wished-for one, or that of what serves until another revision can."""
     found = []
     for application in state.applications.values():
         if application.deleting or state.stopping:
             continue
         for name, deployment in application.deployments.items():
-            wished = deployment.revisions.get(deployment.wished)
-            if wished is not None and (config := wished.spec.config.autoscaling_config) is not None:
-                found.append((application, name, deployment, config))
+            for key in (deployment.wished, *serving_revisions(deployment)):
+                config = deployment.revisions[key].spec.config.autoscaling_config if key else None
+                if config is not None:
+                    found.append((application, name, deployment, config))
+                    break
     return found
 
 
+def _is_held(deployment: DeploymentState) -> bool:
+    """The size stays as it is: of what serves, routers tell no demand unless it autoscales."""
+    serving = [deployment.revisions[key] for key in serving_revisions(deployment)]
+    return any(revision.spec.config.autoscaling_config is None for revision in serving)
+
+
 def _running(state: MeshState) -> Mapping[DeploymentKey, Sequence[Replica]]:
-    """The replicas that run, by deployment, lowest rank first."""
+    """The replicas that run of revisions that autoscale, by deployment, lowest rank first."""
     running: defaultdict[DeploymentKey, list[Replica]] = defaultdict(list)
     for replica in sorted(state.replicas.values(), key=lambda replica: replica.rank):
-        if replica.state is ReplicaState.RUNNING:
+        revision = state.revision_of(replica) if replica.state is ReplicaState.RUNNING else None
+        if revision is not None and revision.spec.config.autoscaling_config is not None:
             running[replica.application, replica.deployment].append(replica)
     return running

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from mesh.config import DEFAULT_FAILURE_THRESHOLD, ApplicationSpec, DeploymentSpec
+from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     ATTACH_TIMEOUT_S,
     HEALTHY,
@@ -28,6 +29,7 @@ from mesh.controller.state import (
     wanted_replicas,
     with_application,
     with_death,
+    with_deployment,
     with_replica,
 )
 from mesh.errors import ConfigError, DeploymentNotFound
@@ -127,11 +129,11 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
     """The state after the event. Raises :class:`ConfigError` or :class:`DeploymentNotFound` for a wish refused."""
     match event:
         case Applied(spec):
-            return _applied(state, spec)
+            return _applied(state, spec, now_s)
         case Deleted(name):
             return _deleted(state, name)
         case RolledBack(name):
-            return _rolled_back(state, name)
+            return _rolled_back(state, name, now_s)
         case Scaled():
             return _scaled(state, event)
         case Listed(processes):
@@ -157,14 +159,15 @@ def apply(state: MeshState, event: Event, now_s: float) -> MeshState:
             return with_replica(state, replace(replica, line=0, attach_by_s=attach_by_s))
 
 
-def _applied(state: MeshState, spec: ApplicationSpec) -> MeshState:
+def _applied(state: MeshState, spec: ApplicationSpec, now_s: float) -> MeshState:
     _check_route(state, spec)
     before = state.applications.get(spec.name)
     deployments: dict[str, DeploymentState] = {}
     if before is not None and not before.deleting:
         deployments |= {name: replace(deployment, wished="") for name, deployment in before.deployments.items()}
     for deployment_spec in spec.deployments:
-        deployments[deployment_spec.name] = _wished(state, deployments.get(deployment_spec.name), deployment_spec)
+        present = deployments.get(deployment_spec.name)
+        deployments[deployment_spec.name] = _wished(state, present, deployment_spec, now_s)
     state = _asked_again(state, spec)
     if before is None or before.deleting:
         return with_application(state, ApplicationState(spec, deployments, spec.driver, spec.route_prefix))
@@ -179,7 +182,7 @@ def _check_route(state: MeshState, spec: ApplicationSpec) -> None:
             raise spec.route_is_taken(other.spec.name)
 
 
-def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec) -> DeploymentState:
+def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSpec, now_s: float) -> DeploymentState:
     key = revision_key(spec)
     revisions = before.revisions if before else {}
     ready = sum(
@@ -189,7 +192,7 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     )
     # Applied again, even unchanged: three new tries. What runs already need not prove itself again.
     wished = Revision(key, spec)
-    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec))
+    after = DeploymentState({**revisions, key: wished}, wished=key, size=_size_after(before, spec, now_s))
     if before is not None:
         after = replace(after, serving=before.serving, also_serving=before.also_serving)
     if key not in revisions or not ready or ready < wanted_replicas(after, wished):
@@ -197,16 +200,19 @@ def _wished(state: MeshState, before: DeploymentState | None, spec: DeploymentSp
     return replace(after, revisions={**revisions, key: replace(wished, established=True)})
 
 
-def _size_after(before: DeploymentState | None, spec: DeploymentSpec) -> Size | None:
-    """What is applied again stays as large as it is, also when it begins to autoscale only now."""
-    scaling = spec.config.autoscaling_config
-    if scaling is None or before is None or before.size is not None:
-        return before.size if before and scaling else None
-    present = before.revisions.get(before.wished or before.serving)
-    if present is None:
+def _size_after(before: DeploymentState | None, spec: DeploymentSpec, now_s: float) -> Size | None:
+    """What is applied again stays as large as it is, also when it begins, or ceases, to autoscale with that."""
+    if before is None:
         return None
-    replicas = scaling.bounded(present.spec.config.num_replicas)
-    return Size(replicas, f"{replicas}: as many as before", 0.0)
+    scaling, key = spec.config.autoscaling_config, revision_key(spec)
+    serving = [before.revisions[one] for one in serving_revisions(before)]
+    if scaling is None:  # what serves until the new revision can still needs its size
+        is_needed = any(one.spec.config.autoscaling_config and one.key != key for one in serving)
+        return before.size if is_needed else None
+    if not serving or any(one.spec.config.autoscaling_config for one in serving):
+        return before.size
+    replicas = scaling.bounded(serving[0].spec.config.num_replicas)
+    return Size(replicas, f"{replicas}: as many as before", now_s)
 
 
 def _asked_again(state: MeshState, spec: ApplicationSpec) -> MeshState:
@@ -223,22 +229,29 @@ def _deleted(state: MeshState, name: str) -> MeshState:
 
 
 def _scaled(state: MeshState, wish: Scaled) -> MeshState:
+    """Another number for all revisions, no new try for any: what has failed is not begun again by the way."""
     application = _existing(state, wish.application)
     if application.deleting:
         raise DeploymentNotFound(f"application {wish.application!r} is being deleted")
-    for spec in application.spec.deployments:
-        if spec.name == wish.deployment:
-            _check_scales_by_hand(spec)
-            application = replace(
-                application, good=_resized(application.good, wish), previous=_resized(application.previous, wish)
-            )
-            resized = _resized(application.spec, wish)
-            assert resized is not None
-            return _applied(with_application(state, application), resized)
-    known = ", ".join(spec.name for spec in application.spec.deployments)
-    raise DeploymentNotFound(
-        f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
+    spec = next((spec for spec in application.spec.deployments if spec.name == wish.deployment), None)
+    if spec is None:
+        known = ", ".join(spec.name for spec in application.spec.deployments)
+        raise DeploymentNotFound(
+            f"application {wish.application!r} has no deployment {wish.deployment!r}; its deployments are: {known}"
+        )
+    _check_scales_by_hand(spec)
+    deployment = application.deployments[wish.deployment]
+    revisions = {
+        key: replace(revision, spec=_resized(revision.spec, wish.num_replicas))
+        for key, revision in deployment.revisions.items()
+    }
+    application = replace(
+        with_deployment(application, wish.deployment, replace(deployment, revisions=revisions)),
+        spec=_with_resized(application.spec, wish),
+        good=_with_resized(application.good, wish) if application.good else None,
+        previous=_with_resized(application.previous, wish) if application.previous else None,
     )
+    return with_application(state, application)
 
 
 def _check_scales_by_hand(spec: DeploymentSpec) -> None:
@@ -250,16 +263,21 @@ def _check_scales_by_hand(spec: DeploymentSpec) -> None:
         )
 
 
-def _resized(spec: ApplicationSpec | None, wish: Scaled) -> ApplicationSpec | None:
+def _resized(spec: DeploymentSpec, num_replicas: int) -> DeploymentSpec:
+    if spec.config.autoscaling_config is not None:  # an earlier revision, whose number is its load's
+        return spec
+    return replace(spec, config=replace(spec.config, num_replicas=num_replicas))
+
+
+def _with_resized(spec: ApplicationSpec, wish: Scaled) -> ApplicationSpec:
     """The spec with that number of replicas; what is rolled back to keeps the number that was set by hand."""
-    for deployment in spec.deployments if spec else ():
-        if spec is not None and deployment.name == wish.deployment:
-            config = replace(deployment.config, num_replicas=wish.num_replicas)
-            return spec.with_deployment(replace(deployment, config=config))
+    for deployment in spec.deployments:
+        if deployment.name == wish.deployment:
+            return spec.with_deployment(_resized(deployment, wish.num_replicas))
     return spec
 
 
-def _rolled_back(state: MeshState, name: str) -> MeshState:
+def _rolled_back(state: MeshState, name: str, now_s: float) -> MeshState:
     application = _existing(state, name)
     if application.deleting:
         raise DeploymentNotFound(f"application {name!r} is being deleted")
@@ -268,7 +286,7 @@ def _rolled_back(state: MeshState, name: str) -> MeshState:
         raise ConfigError(
             f"application {name!r} cannot be rolled back: nothing that was deployed under this name before has run"
         )
-    return _applied(state, earlier)
+    return _applied(state, earlier, now_s)
 
 
 def _existing(state: MeshState, name: str) -> ApplicationState:

@@ -197,7 +197,7 @@ class DeploymentState:
 
     Both are keys of ``revisions``; "" = none. What is no longer in the application is not wished for.
     ``also_serving`` are revisions that serve beside that one while an update with a bounded surge goes on. ``size``
-    is None when it does not autoscale, and before it was first decided upon.
+    is None when none of them autoscales, and before it was first decided upon.
     """
 
     revisions: Mapping[str, Revision]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mesh.controller.events import Applied, Deleted, Ended, Event, RolledBack, Said
+from mesh.controller.events import Applied, Deleted, Ended, Event, RolledBack, Said, Silent, apply
 from mesh.controller.shares import serving_revisions
 from mesh.controller.state import (
     ApplicationState,
@@ -125,7 +125,8 @@ def _changes(
         yield "wished for", f"revision {wished.key}, replicas: {wanted}"
     elif wanted_replicas(before, earlier) != wanted:
         by_hand = f"from {wanted_replicas(before, earlier)} to {wanted} replicas"
-        yield "scaled", by_hand if after.size is None else after.size.why
+        by_load = after.size.why if after.size and wished.spec.config.autoscaling_config else ""
+        yield "scaled", by_load or by_hand
     trouble = after.size.trouble if after.size else ""
     if trouble and not (before is not None and before.size is not None and before.size.trouble == trouble):
         yield "size kept", trouble
@@ -145,11 +146,26 @@ def _replicas(before: MeshState, after: MeshState, events: Sequence[Event]) -> _
             for what, message in _steps(earlier, replica, replica_id in failed):
                 yield replica.application, replica.deployment, replica_id, what, message
     for replica_id in before.replicas.keys() - after.replicas.keys():
-        replica = before.replicas[replica_id]
+        earlier = before.replicas[replica_id]
+        replica = _at_its_end(before, earlier, events)
+        if earlier.live and not replica.live:
+            what = "failed" if replica_id in failed else "draining"
+            yield replica.application, replica.deployment, replica_id, what, replica.why
         message = ends.get(replica_id, "ended while there was no controller")
         if replica.live and replica_id in ends:
             message = f"{message}; nobody had told it to"
         yield replica.application, replica.deployment, replica_id, "ended", message
+
+
+def _at_its_end(state: MeshState, replica: Replica, events: Sequence[Event]) -> Replica:
+    """What had become of a replica when it ended: it may have said why together with its end."""
+    for event in events:
+        match event:
+            case Ended(replica.replica_id):
+                break
+            case Said(replica.replica_id) | Silent(replica.replica_id):
+                state = apply(state, event, replica.since_s)
+    return state.replicas[replica.replica_id]
 
 
 def _steps(before: Replica | None, after: Replica, has_failed: bool) -> Iterator[tuple[str, str]]:

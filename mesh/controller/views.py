@@ -19,6 +19,7 @@ from mesh.controller.state import (
     Replica,
     ReplicaState,
     Revision,
+    Size,
     sufficient_replicas,
     wanted_replicas,
 )
@@ -194,6 +195,7 @@ def _deployment_status(
 ) -> pb.DeploymentStatus:
     revision = deployment.revisions.get(deployment.wished) or deployment.revisions.get(deployment.serving)
     refusals = _refusals(revision, replicas)
+    size = deployment.size if revision and revision.spec.config.autoscaling_config else None
     return pb.DeploymentStatus(
         name=name,
         phase=_deployment_phase(application, deployment, revision, replicas),
@@ -201,8 +203,8 @@ def _deployment_status(
         failed_starts=revision.failed_starts if revision else 0,
         restarts=deployment.restarts,
         num_replicas=wanted_replicas(deployment, revision) if revision else 0,
-        scaling=_scaling(deployment),
-        scaled_ago_s=now_s - deployment.size.since_s if deployment.size else 0.0,
+        scaling=_scaling(size),
+        scaled_ago_s=now_s - size.since_s if size else 0.0,
         in_phase_s=now_s - since.get((application.spec.name, name), now_s),
         revision=deployment.wished,
         serving=serving_revisions(deployment),
@@ -223,9 +225,8 @@ def _deployment_status(
     )
 
 
-def _scaling(deployment: DeploymentState) -> str:
+def _scaling(size: Size | None) -> str:
     """Why a deployment that autoscales has the size that it has."""
-    size = deployment.size
     if size is None:
         return ""
     return f"{size.why}; kept at {size.replicas}: {size.trouble}" if size.trouble else size.why
@@ -278,6 +279,9 @@ def _deployment_phase(
         and replica.condition.user_config == user_config
         for replica in replicas
     )
+    crashes = revision.failed_starts > 0 and not any(r.state is ReplicaState.RUNNING for r in replicas)
+    if crashes and wanted_replicas(deployment, revision):
+        return pb.PHASE_DEPLOYING  # min_replicas=0 would be sufficient, but is not what is called for
     complete = running >= sufficient_replicas(deployment, revision)
     complete = complete and serving_revisions(deployment) == (deployment.wished,)
     return pb.PHASE_RUNNING if complete else pb.PHASE_DEPLOYING

@@ -57,6 +57,7 @@ class DemandLine:
         for router in routers:
             scaling = router.scaling
             if scaling is None:
+                self._take_back(router)
                 continue
             account = self._account(router, now_s)
             account.area += router.ongoing * (now_s - account.looked_s)
@@ -85,6 +86,12 @@ class DemandLine:
         if router not in self._accounts:
             self._accounts[router] = _Account(now_s, now_s)
         return self._accounts[router]
+
+    def _take_back(self, router: Router) -> None:
+        """The deployment autoscales no longer: what was told of it is so no more."""
+        account = self._accounts.pop(router, None)
+        if account is not None and account.told is not None:
+            self._changed.set()
 
     def _tell(self, router: Router, ongoing: float, now_s: float) -> None:
         account = self._accounts[router]

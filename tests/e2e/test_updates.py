@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 import mesh
 from mesh.application_status import DeploymentStatus, Phase
 from mesh.errors import ReplicaDied
-from tests.e2e.commands import MESHCTL, run_python, run_to_end, wait_until
+from tests.e2e.commands import LIMIT_S, MESHCTL, run_python, run_to_end, wait_until
 from tests.e2e.load import Load
 from tests.e2e.running_mesh import Run, RunningMesh
 from tests.services.updated import Front, Hanging, Served
@@ -190,6 +192,20 @@ def test_events_tell_the_story_of_a_replica_and_of_its_deployment(own_mesh: Runn
     ended = run_to_end(MESHCTL, "events", "nobody", "--mesh", str(own_mesh.engine_pid))
     assert ended.code == 1
     assert "nothing has happened to 'nobody'; there are events of:" in ended.stderr
+
+
+def test_events_of_a_name_to_which_nothing_has_happened_yet_are_waited_for(own_mesh: RunningMesh, run: Run) -> None:
+    command = (MESHCTL, "events", "later", "-f", "--json", "--mesh", str(own_mesh.engine_pid))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        limit = threading.Timer(LIMIT_S, following.kill)
+        limit.start()
+        try:
+            run(Served.options(num_replicas=1).bind(1), name="later")
+            assert following.stdout is not None
+            assert json.loads(following.stdout.readline())["what"] == "applied"
+        finally:
+            limit.cancel()
+            following.kill()
 
 
 def test_a_mesh_whose_store_is_corrupt_says_so_and_does_not_touch_it(places: Path) -> None:

@@ -89,3 +89,14 @@ def test_what_autoscales_is_written_without_a_number_of_replicas() -> None:
     assert AutoscalingConfig.of(written[0]["autoscaling_config"].given()) == scaling
     # A pickled policy has no name: read again, it is left as the code has it.
     assert AutoscalingConfig.of(written[1]["autoscaling_config"].given(), loose) == loose
+
+
+@pytest.mark.feature("65")
+def test_what_autoscales_is_read_again_whatever_the_code_has_by_then() -> None:
+    scaling = AutoscalingConfig(max_replicas=8)
+    numbered = deployment("shop", "Prices", autoscaling_config=scaling, num_replicas=3)
+    config, _ = read_config(to_yaml([application("shop", origin("shop:build", {}), numbered)]), "written.yaml")
+    (written,) = config.applications[0].deployments
+    assert "num_replicas" not in written.given(), "it is refused beside an autoscaling_config"
+    code = AutoscalingConfig(max_replicas=9, min_replicas=2, initial_replicas=4, downscale_delay_s=5, policy="m:busy")
+    assert AutoscalingConfig.of(written.given()["autoscaling_config"].given(), code) == scaling

@@ -15,7 +15,7 @@ from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runti
 from mesh.controller.autoscaler import Autoscaler
 from mesh.controller.autoscaling import called_for
 from mesh.controller.demand import Demand, Reported
-from mesh.controller.events import Applied, Ended, Event, Launched, Listed, Said, Scaled, apply
+from mesh.controller.events import Applied, Ended, Event, Launched, Listed, RolledBack, Said, Scaled, apply
 from mesh.controller.policies import ANSWER_TIMEOUT_S, Answered
 from mesh.controller.reconcile import Kill, Launch, reconcile
 from mesh.controller.rows import from_rows, to_rows
@@ -170,6 +170,28 @@ def test_a_constructor_that_fails_after_a_wake_up_is_given_up_as_any_other() -> 
         world.happens(Ended(replica_id, "ended"))
         world.wait(1)
     assert (world.deployment.phase, world.deployment.message) == (pb.PHASE_DEPLOY_FAILED, "no model")
+
+
+def test_what_has_run_before_is_not_running_while_it_fails_to_start() -> None:
+    world = World(application(downscale_delay_s=10))
+    world.tell(1, 1)
+    world.wait(1)
+    world.tell(0)
+    world.wait(20)
+    assert (world.size, world.running, world.deployment.phase) == (0, 0, pb.PHASE_RUNNING)
+    world.start_s = 1e6
+    world.tell(1, 1)
+    assert world.deployment.phase == pb.PHASE_RUNNING, "nothing has failed yet"
+    for _ in range(4):
+        (replica_id,) = world.state.replicas
+        world.happens(Said(replica_id, 1, ReplicaEvent.SAID_FAILED, failure="no model"))
+        world.happens(Ended(replica_id, "ended"))
+        assert (world.deployment.phase, world.deployment.message) == (pb.PHASE_DEPLOYING, "no model")
+        world.wait(1)
+    world.start_s = 0.1
+    (replica_id,) = world.state.replicas
+    world.happens(Said(replica_id, 1, ReplicaEvent.SAID_READY, pid=7))
+    assert world.deployment.phase == pb.PHASE_RUNNING
 
 
 def test_growing_is_no_deploying() -> None:
@@ -364,3 +386,112 @@ def test_whatever_happens_the_size_becomes_what_the_demand_calls_for(seed: int) 
     config = world.state.applications["shop"].spec.deployments[0].config.autoscaling_config
     assert config is not None
     assert called_for(config, ongoing, world.size) == world.size == world.running, world.deployment.scaling
+
+
+def fixed(num_replicas: int, version: str) -> ApplicationSpec:
+    return of_config(DeploymentConfig(num_replicas=num_replicas, graceful_shutdown_timeout_s=1.0), version)
+
+
+def test_what_autoscales_serves_as_large_as_it_is_until_what_is_fixed_can() -> None:
+    world = World(application(initial_replicas=4), start_s=0.1)
+    world.wait(1)
+    world.tell(32)
+    world.start_s = 20
+    world.happens(Applied(fixed(2, "2")))
+    world.wait(10)
+    assert (world.running, world.size, world.deployment.scaling) == (4, 2, "")
+    world.tell(64)
+    world.wait(5)
+    assert len([r for r in world.state.replicas.values() if r.live and r.rank >= 4]) == 4, "it follows its load"
+    world.wait(20)
+    assert (world.running, world.size) == (2, 2)
+
+
+def test_what_autoscales_serves_on_and_is_woken_when_the_update_to_what_is_fixed_fails() -> None:
+    world = World(application(), start_s=0.1)
+    world.tell(1, 1)
+    world.wait(1)
+    world.start_s = 1e6
+    world.happens(Applied(fixed(1, "2")))
+    for _ in range(3):
+        (new,) = [r.replica_id for r in world.state.replicas.values() if r.state is ReplicaState.STARTING]
+        world.happens(Said(new, 1, ReplicaEvent.SAID_FAILED, failure="no model"))
+        world.happens(Ended(new, "ended"))
+        world.wait(1)
+    world.start_s = 0.1
+    assert (world.running, world.deployment.phase) == (1, pb.PHASE_DEPLOY_FAILED)
+    world.tell(0)
+    world.wait(100)
+    assert world.running == 0
+    world.tell(1, 1)
+    world.wait(1)
+    assert world.running == 1
+
+
+@pytest.mark.parametrize("downscale_delay_s", [0.0, 20.0])
+def test_what_is_fixed_keeps_its_number_until_the_load_of_what_follows_is_known(downscale_delay_s: float) -> None:
+    world = World(fixed(4, "1"))
+    world.wait(1)
+    world.start_s = 50
+    world.happens(Applied(application("2", downscale_delay_s=downscale_delay_s)))
+    world.wait(49)
+    assert (world.running, world.size, world.deployment.scaling) == (4, 4, "4: as many as before")
+    assert world.deployment.scaled_ago_s == pytest.approx(49)
+    world.wait(2)
+    assert {r.revision for r in world.state.replicas.values() if r.live} == {world.deployment.revision}
+    assert world.running == 4
+    world.wait(1.5)  # routers know by now that they have to tell
+    world.tell(32)
+    world.wait(100)
+    assert world.running == 4
+
+
+def test_the_same_code_begins_to_autoscale_when_its_routers_had_time_to_tell() -> None:
+    world = World(fixed(4, "1"))
+    world.wait(1)
+    world.happens(Applied(application(downscale_delay_s=0, look_back_period_s=0.1)))
+    world.wait(2.5)
+    assert world.running == 4
+    world.tell(32)
+    world.wait(10)
+    assert world.running == 4
+
+
+def test_what_leaves_is_woken_for_the_old_driver() -> None:
+    model = application().deployments[0]
+    shop = replace(model, name="Shop", config=DeploymentConfig(graceful_shutdown_timeout_s=1.0))
+    world = World(ApplicationSpec("shop", "Shop", (model, shop), "/shop"))
+    world.wait(1)
+    world.start_s = 50
+    world.happens(Applied(ApplicationSpec("shop", "Shop", (replace(shop, version="2"),), "/shop")))
+    world.wait(1)
+    assert world.running == 0
+    world.start_s = 0.1
+    world.tell(1, 1)
+    world.wait(1)
+    assert world.running == 1
+    world.tell(0)
+    world.wait(60)
+    assert [r.deployment for r in world.state.replicas.values()] == ["Shop"]
+
+
+def test_a_number_set_by_hand_is_none_of_what_autoscales_before_or_after() -> None:
+    world = World(application())
+    world.wait(1)
+    world.happens(Applied(fixed(2, "2")))
+    world.wait(1)
+    world.happens(Scaled(*KEY, 3))
+    world.wait(1)
+    assert world.running == 3
+    world.happens(RolledBack("shop"))
+    (spec,) = world.state.applications["shop"].spec.deployments
+    assert spec.config == application().deployments[0].config
+
+
+def test_of_what_does_not_autoscale_no_demand_is_remembered() -> None:
+    world = World(fixed(1, "1"))
+    for number in range(20):
+        world.tell(number)
+    world.autoscaler.take(Reported(2, {("nobody", "Knows"): Demand(3)}), world.now_s)
+    world.step()
+    assert not world.autoscaler._demand._pasts

@@ -630,3 +630,36 @@ def test_what_is_being_deleted_cannot_be_scaled() -> None:
     mesh.happens(Deleted("app"))
     with pytest.raises(DeploymentNotFound, match="'app' is being deleted"):
         mesh.happens(Scaled("app", "Model", 2))
+
+
+def test_scaling_after_a_failed_update_scales_what_serves_and_repeats_nothing() -> None:
+    mesh = Mesh()
+    mesh.run(application(deployment("Model", 2)))
+    mesh.happens(Applied(application(deployment("Model", 2, version="2"))))
+    for _ in range(3):
+        starting = mesh.ids("Model", ReplicaState.STARTING)
+        mesh.say(ReplicaEvent.SAID_FAILED, *starting, failure="no model")
+        mesh.happens(*(Ended(name, "ended") for name in starting))
+        mesh.passes(1)
+    assert (mesh.phase(), len(mesh.endpoints("Model"))) == (pb.PHASE_DEPLOY_FAILED, 2)
+
+    mesh.happens(Scaled("app", "Model", 3))
+    (added,) = mesh.launched
+    serving = mesh.state.applications["app"].deployments["Model"].serving
+    assert mesh.state.replicas[added].revision == serving
+    mesh.say(ReplicaEvent.SAID_READY, added)
+    assert (mesh.phase(), len(mesh.endpoints("Model"))) == (pb.PHASE_DEPLOY_FAILED, 3)
+    (shown,) = status(mesh.state, 1, "/run", mesh.now_s).applications
+    assert (shown.deployments[0].message, shown.deployments[0].num_replicas) == ("no model", 3)
+
+    mesh.happens(RolledBack("app"))
+    assert (mesh.phase(), mesh.launched, len(mesh.endpoints("Model"))) == (pb.PHASE_RUNNING, [], 3)
+
+
+def test_scaling_up_leaves_a_revision_as_proven_as_it_was() -> None:
+    mesh = Mesh()
+    mesh.run(application(deployment("Model")))
+    mesh.happens(Scaled("app", "Model", 2))
+    assert mesh.phase() == pb.PHASE_DEPLOYING
+    (revision,) = mesh.state.applications["app"].deployments["Model"].revisions.values()
+    assert revision.established

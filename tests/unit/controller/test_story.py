@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh.controller.events import Applied, Deleted, Ended, Event, RolledBack, Said, Scaled, apply
+from mesh.controller.events import Applied, Deleted, Ended, Event, RolledBack, Said, Scaled, Silent, apply
 from mesh.controller.reconcile import reconcile
 from mesh.controller.rows import story_changes, story_from_rows
 from mesh.controller.state import Condition, MeshState, ReplicaEvent
@@ -75,6 +75,24 @@ def test_an_update_that_fails_and_the_way_back() -> None:
     given_up = [entry for entry in told.story.entries if entry.what == "given up"]
     assert "did not start 3 times\nValueError: no model" in given_up[0].message
     assert told.happens(RolledBack("app"))[0] == ("rolled back", "A")
+
+
+def test_why_a_replica_has_gone_is_told_although_it_ended_in_the_same_moment() -> None:
+    told = Told()
+    told.happens(Applied(application(deployment("A"))))
+    (starting,) = told.state.replicas
+    said = Said(starting, 9, ReplicaEvent.SAID_FAILED, failure="ValueError: no model\nTraceback ...")
+    assert told.happens(said, Ended(starting, "ended with exit code 1"))[:2] == [
+        ("failed", "ValueError: no model"),
+        ("ended", "ended with exit code 1"),
+    ]
+    told.happens()
+    (running,) = told.state.replicas
+    told.says(ReplicaEvent.SAID_READY)
+    silent = Silent(running, told.line, 30.0)
+    *_, draining, ended = told.happens(silent, Ended(running, "was ended by SIGKILL"))
+    assert (draining[0], ended) == ("draining", ("ended", "was ended by SIGKILL"))
+    assert "has said nothing for 30 s" in draining[1]
 
 
 def test_only_the_newest_are_remembered_and_no_deployment_displaces_the_others() -> None:

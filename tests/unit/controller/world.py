@@ -12,8 +12,21 @@ from dataclasses import dataclass, field
 from itertools import count
 from math import inf
 
+from mesh.autoscaling import AutoscalingConfig
 from mesh.config import ApplicationSpec, DeploymentConfig, DeploymentSpec, Runtime
-from mesh.controller.events import Applied, Deleted, Detached, Ended, Event, Launched, Listed, RolledBack, Said, apply
+from mesh.controller.events import (
+    Applied,
+    Deleted,
+    Detached,
+    Ended,
+    Event,
+    Launched,
+    Listed,
+    RolledBack,
+    Said,
+    Scaled,
+    apply,
+)
 from mesh.controller.reconcile import Kill, Launch, reconcile
 from mesh.controller.rows import from_rows, to_rows
 from mesh.controller.shares import aimed_at, is_bounded, limits_of, serving_revisions
@@ -23,6 +36,7 @@ from mesh.controller.state import (
     MeshState,
     ReplicaEvent,
     ReplicaState,
+    revision_key,
     wanted_replicas,
 )
 from mesh.controller.views import endpoint_sets, orders, status
@@ -34,6 +48,9 @@ FAULTS_END_S = 20.0
 SETTLED_S = 110.0
 LIMITS: tuple[tuple[int | str, int | str], ...] = (("100%", 0), (1, 0), (1, 1), (0, 1), ("50%", "50%"))
 """Values of max_surge and max_unavailable."""
+
+SCALING = AutoscalingConfig(min_replicas=1, max_replicas=3, initial_replicas=2)
+"""Of deployments that autoscale; their load is never such that they do, but their size outlives their revisions."""
 
 
 @dataclass
@@ -114,6 +131,11 @@ class World:
             if self.asked(RolledBack(name)):
                 self.wishes[name] = self.state.applications[name].spec
             return
+        if name in self.wishes and self.rng.random() < 0.2:
+            wish = Scaled(name, self.rng.choice(self.wishes[name].deployments).name, self.rng.randint(1, 3))
+            if self.asked(wish):
+                self.wishes[name] = self.state.applications[name].spec
+            return
         max_surge, max_unavailable = self.rng.choice(LIMITS)
         deployments = [
             DeploymentSpec(
@@ -123,7 +145,7 @@ class World:
                 import_path="module:Target",
                 version=self.rng.choice(("1", "1", "2", "3", "fails")),
                 config=DeploymentConfig(
-                    num_replicas=self.rng.randint(1, 3),
+                    **self.rng.choice(({"num_replicas": self.rng.randint(1, 3)}, {"autoscaling_config": SCALING})),
                     max_surge=max_surge,
                     max_unavailable=max_unavailable,
                     max_ongoing_requests=self.rng.randint(1, 9),
@@ -136,14 +158,27 @@ class World:
         if before is not None and before.deleting:  # what was deleted may go, whatever comes after it
             self.endpoints = {key: ids for key, ids in self.endpoints.items() if key[0] != name}
         spec = ApplicationSpec(name, deployments[0].name, tuple(deployments), f"/{name}")
+        serving = self.serving_sizes(name)
         if self.asked(Applied(spec)):
             self.wishes[name] = spec
+            keys = {(deployment.name, revision_key(deployment)) for deployment in deployments}
+            for key, size in self.serving_sizes(name).items():
+                assert key in keys or size == serving.get(key, size), "what serves is as large as before"
+
+    def serving_sizes(self, name: str) -> dict[tuple[str, str], int]:
+        """How many replicas are wanted of each deployment's revision that serves."""
+        application = self.state.applications.get(name)
+        return {
+            (key, one.serving): wanted_replicas(one, one.revisions[one.serving])
+            for key, one in (application.deployments.items() if application else ())
+            if one.serving
+        }
 
     def asked(self, wish: Event) -> bool:
         """It is stored. When the controller dies before that, whoever asked hears of no answer and asks once more."""
         try:
             return self.step(wish) or self.step(wish)
-        except ConfigError:  # nothing that it could be rolled back to
+        except ConfigError:  # nothing that it could be rolled back to, or no number that could be set by hand
             return False
 
     def crash_replica(self) -> None:
@@ -277,7 +312,8 @@ class World:
                 taken.add(place)
                 revision = self.state.revision_of(replica)
                 assert revision is not None
-                over = replica.rank >= revision.spec.config.num_replicas
+                deployment = self.state.applications[replica.application].deployments[replica.deployment]
+                over = replica.rank >= wanted_replicas(deployment, revision)
                 assert not over or replica.state is ReplicaState.RUNNING, (
                     "too many only while one stands in for another"
                 )

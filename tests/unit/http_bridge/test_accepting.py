@@ -13,7 +13,7 @@ import pytest
 
 from http_bridge import accepting
 from http_bridge.accepting import Acceptor
-from http_bridge.shares import Shares
+from http_bridge.counts import Counts
 
 
 class Connections(set[asyncio.Protocol]):
@@ -43,16 +43,16 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> tuple[Shares, Shares]:
-    path = str(tmp_path / "shares")
-    return Shares(path, 0, 2), Shares(path, 1, 2)
+def pair(tmp_path: Path) -> tuple[Counts, Counts]:
+    path = str(tmp_path / "counts")
+    return Counts(path, 0, 2), Counts(path, 1, 2)
 
 
 @asynccontextmanager
-async def taking(listener: socket.socket, shares: Shares | None) -> AsyncGenerator[Connections, None]:
+async def taking(listener: socket.socket, counts: Counts | None) -> AsyncGenerator[Connections, None]:
     with listener.dup() as own:  # a descriptor of its own, as in a process of its own
         connections = Connections()
-        acceptor = Acceptor([own], connections.make, connections, shares)
+        acceptor = Acceptor([own], connections.make, connections, counts)
         acceptor.start()
         yield connections
         await acceptor.close()
@@ -67,7 +67,7 @@ async def clients(listener: socket.socket, number: int, *taken: Connections) -> 
     return [writer for _, writer in ends]
 
 
-async def test_two_that_are_idle_get_as_many(listener: socket.socket, pair: tuple[Shares, Shares]) -> None:
+async def test_two_that_are_idle_get_as_many(listener: socket.socket, pair: tuple[Counts, Counts]) -> None:
     async with taking(listener, pair[0]) as first, taking(listener, pair[1]) as second:
         ends = await clients(listener, 20, first, second)
         assert abs(len(first) - len(second)) <= 1
@@ -76,14 +76,14 @@ async def test_two_that_are_idle_get_as_many(listener: socket.socket, pair: tupl
 
 
 async def test_connections_for_one_that_takes_none_are_taken_by_others(
-    listener: socket.socket, pair: tuple[Shares, Shares]
+    listener: socket.socket, pair: tuple[Counts, Counts]
 ) -> None:
     async with taking(listener, pair[0]) as first:
         for end in await clients(listener, 20, first):
             end.close()
 
 
-async def test_nothing_is_left_to_one_that_has_said_goodbye(pair: tuple[Shares, Shares]) -> None:
+async def test_nothing_is_left_to_one_that_has_said_goodbye(pair: tuple[Counts, Counts]) -> None:
     first, second = pair
     first.tell(5)
     assert (first.has_least(), first.others()) == (False, (0,))

@@ -137,6 +137,24 @@ async def test_what_does_not_autoscale_and_what_nobody_calls_is_not_told(
     assert (controller.reports, controller.lines) == ([], 0)
 
 
+async def test_what_autoscales_no_longer_is_taken_back(
+    line: DemandLine, controller: Controller, clock: FakeClock
+) -> None:
+    replica = ReplicaInMemory("Model#a")
+    asking = Asking(tell_demand=line.tell_now)
+    asking.apply([], autoscaling_config=SCALING)
+    asking.ask()
+    await settle()
+    asking.apply([replica])
+    look(line, clock, asking, 2)
+    await settle()
+    assert controller.reports == [[(1, 1)], []]
+    asking.apply([replica], autoscaling_config=SCALING)
+    look(line, clock, asking, 12)
+    await settle()
+    assert controller.reports == [[(1, 1)], [], [(1, 0)]]
+
+
 async def test_a_new_line_begins_with_everything(line: DemandLine, controller: Controller) -> None:
     controller.breaks = True
     asking = Asking(tell_demand=line.tell_now)

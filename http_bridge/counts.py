@@ -14,7 +14,7 @@ _SIZE: Final = 4
 _ABSENT: Final = 2**32 - 1
 
 
-class Shares:
+class Counts:
     """The numbers of ``of`` bridges in the file ``path``, seen by the one of index ``own``. Close it at the end."""
 
     def __init__(self, path: str, own: int, of: int) -> None:
