@@ -14,6 +14,8 @@ from mesh.payload import BYTES, Payload
 
 INLINE_BODY_BYTES: Final = 256 * 1024
 """A body up to this size is read before the call begins, so that a slow sender holds no slot of a replica."""
+IS_GONE: Final = "mesh.is_gone"
+"""The extension of an ASGI scope that tells, by a call without arguments, whether the connection has ended."""
 
 
 class ClientGone(Exception):
@@ -23,10 +25,18 @@ class ClientGone(Exception):
 class Client:
     """One client, read through ASGI's ``receive``."""
 
-    __slots__ = ("_body_ended", "_cancel", "_first", "_has_waited_long", "_limit_bytes", "_listener", "_read_bytes",
-                 "_receive", "_waits", "failed")  # fmt: skip
+    __slots__ = ("_body_ended", "_cancel", "_first", "_has_waited_long", "_is_gone", "_limit_bytes", "_listener",
+                 "_read_bytes", "_receive", "_waits", "failed")  # fmt: skip
 
-    def __init__(self, receive: Receive, limit_bytes: int, waits: LongWaits, *, has_body: bool) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        limit_bytes: int,
+        waits: LongWaits,
+        *,
+        has_body: bool,
+        is_gone: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._waits = waits
@@ -34,6 +44,7 @@ class Client:
         self._body_ended = not has_body
         self._first = b""
         self._cancel: Callable[[], object] | None = None
+        self._is_gone = is_gone
         self._has_waited_long = False
         self._listener: asyncio.Task[None] | None = None
         self.failed: Exception | None = None
@@ -72,9 +83,14 @@ class Client:
         raise StopAsyncIteration
 
     def cancel_when_gone(self, cancel: Callable[[], object]) -> None:
-        """Call ``cancel`` when the client leaves; that is noticed once it has waited long and its body has ended."""
+        """Call ``cancel`` when the client leaves; that is noticed once it has waited long and its body has ended.
+
+        At once when it has left already: then it was too late for what was to be cancelled before.
+        """
         self._cancel = cancel
-        if self._has_waited_long:
+        if self.failed is not None:
+            cancel()
+        elif self._has_waited_long:
             self.listen()
         else:
             self._waits.add(self)
@@ -92,6 +108,14 @@ class Client:
         self.failed = error
         if self._cancel is not None:
             self._cancel()
+
+    def was_sent(self) -> None:
+        """A piece of the answer has gone to it, or nowhere: nobody listens to a client whose body has not ended.
+
+        Its body may be one that the user's code never reads, and listening would be reading.
+        """
+        if not self._body_ended and self._is_gone():
+            self.fail(ClientGone())
 
     def listen(self) -> None:
         """It has waited long: see :class:`http_bridge.long_waits.Waiting`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from http_bridge.client import IS_GONE
 from http_bridge.joined_writes import HttpProtocol
 
 IDLE_S: Final = 1.0
@@ -29,6 +30,11 @@ class HttpConnection(HttpProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(IDLE_S, self.timeout_keep_alive_handler)
         elif not self.cycle.response_started:
             self.cycle.keep_alive = False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        # ASGI has a dict for each extension, and nobody else reads this one.
+        self.scope["extensions"] = {IS_GONE: self.transport.is_closing}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from http_bridge.client import Client
+from http_bridge.client import IS_GONE, Client
 from http_bridge.errors import Answer
 from http_bridge.long_waits import LongWaits
 from http_bridge.request_head import RequestHead
@@ -73,7 +73,8 @@ async def exchange(
     timeout_s = head.timeout_s(config.request_timeout_s)
     wire = encode_call_context(head.traceparent, (), head.model_id)
     context = RequestContext(head.request_id, after(timeout_s), head.traceparent, (), head.model_id, wire)
-    client = Client(receive, limit_bytes, waits, has_body=head.has_body)
+    is_gone = scope.get("extensions", {}).get(IS_GONE, _unknown)
+    client = Client(receive, limit_bytes, waits, has_body=head.has_body, is_gone=is_gone)
     body = await _read_body(client, timeout_s) if head.has_body else b""
     request = encode_request(scope, prefix, body or b"", body_follows=body is None, max_body_bytes=limit_bytes)
     items = client if body is None else None
@@ -134,6 +135,7 @@ async def _relay(stream: ItemStream, client: Client, send: Send, request_id: str
             await send_head(send, status, headers, request_id)
             while body_follows and not only_head and (piece := await _next(items)):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                client.was_sent()
             client.stop_listening()
             await send({"type": "http.response.body", "body": body})
             while not only_head and await _next(items) is not None:
@@ -163,6 +165,11 @@ async def send_head(send: Send, status: int, headers: list[tuple[bytes, bytes]],
     else:
         headers.append((b"x-request-id", request_id.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def _unknown() -> bool:
+    """Whether the client is gone, where the server does not tell."""
+    return False
 
 
 def _is_being_cancelled() -> bool:

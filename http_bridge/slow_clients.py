@@ -61,7 +61,10 @@ def _taken(transport: Any) -> int:
     """A number that changes whenever the client takes something: what it has acknowledged, where the system tells."""
     connection = transport.get_extra_info("socket")
     if hasattr(socket, "TCP_INFO") and connection is not None:
-        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED_OFFSET + 8)
+        try:
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ACKNOWLEDGED_OFFSET + 8)
+        except OSError:  # it has ended meanwhile, or is no TCP
+            told = b""
         if len(told) == _ACKNOWLEDGED_OFFSET + 8:
             return int(struct.unpack_from("=Q", told, _ACKNOWLEDGED_OFFSET)[0])
     return -int(transport.get_write_buffer_size())

@@ -125,7 +125,11 @@ async def run_response(response: Response, request: Request | None, give: Callab
         if not message.get("more_body", False):
             await give(b"")
 
-    await response({**(request or empty_request()).scope, "asgi": ASGI_VERSION, "extensions": {}}, _never, send)
+    try:
+        await response({**(request or empty_request()).scope, "asgi": ASGI_VERSION, "extensions": {}}, _never, send)
+    finally:
+        # Cancelled while it sends, the response leaves its generator where it is: the user's code has to end now.
+        await _close(getattr(response, "body_iterator", None))
 
 
 def decode_response(wire: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes, bool]:
@@ -167,13 +171,25 @@ def _piece(item: object) -> bytes:
 
 
 async def _async_pieces(items: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
-    async for item in items:
-        yield _piece(item)
+    try:
+        async for item in items:
+            yield _piece(item)
+    finally:
+        await _close(items)
 
 
 async def _json_lines(items: Any) -> AsyncGenerator[bytes, None]:
-    async for item in items:
-        yield await _json_of(item) + b"\n"
+    try:
+        async for item in items:
+            yield await _json_of(item) + b"\n"
+    finally:
+        await _close(items)
+
+
+async def _close(items: object) -> None:
+    """End a generator, if it is an asynchronous one, wherever it is."""
+    if (aclose := getattr(items, "aclose", None)) is not None:
+        await aclose()
 
 
 async def _never() -> Message:

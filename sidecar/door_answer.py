@@ -17,7 +17,7 @@ async def answer_door(work: Work, result: Any) -> None:
     """Send what the user's method returned, or yields."""
     if isinstance(result, Attachable):
         result = await result.value()  # type: ignore[attr-defined] # a response, a ref or a stream
-    items: Any = steps_on_turn(work.session, result) if isinstance(result, GeneratorType) else result
+    items: Any = steps_on_turn(work, result) if isinstance(result, GeneratorType) else result
     if not hasattr(items, "__anext__"):
         work.reply(Payload(DOOR_ANSWER, await encode_answer(result)))
         return

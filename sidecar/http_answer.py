@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def answer_http(work: Work, request: Request | None, result: Any) -> None:
     """Send what the user's method returned for ``request``, to the end of its background tasks."""
     if isinstance(result, GeneratorType):
-        result = steps_on_turn(work.session, result)
+        result = steps_on_turn(work, result)
     answer = await answer_of(result)
     if isinstance(answer, Response):
         await _stream_response(work, request, answer)

@@ -40,13 +40,15 @@ class ItemsOfLoop:
 
     async def send(self) -> None:
         """Send all items. However that ends, the generator has ended, too."""
-        session, call_id, writable = self._session, self._call_id, self._session.end.writable
+        session, call_id, writable, work = self._session, self._call_id, self._session.end.writable, self._work
         pause_s = 0.0
         try:
             async for item in self._generator:
+                if work.is_cancelled:  # and the generator has caught that
+                    raise asyncio.CancelledError
                 encoded = encode_result(item, ATTACHABLES)
                 payload = await complete(encoded) if encoded.attached or encoded.loose else encoded.with_payloads(())
-                self._work.sends_item()
+                work.sends_item()
                 session.send_item(call_id, payload)
                 if not writable(call_id):
                     await self._wait_writable()
@@ -60,6 +62,8 @@ class ItemsOfLoop:
 
     async def _wait_writable(self) -> None:
         while not self._session.end.writable(self._call_id):
+            if self._work.is_cancelled:
+                raise asyncio.CancelledError
             self._writable = asyncio.Event()
             await self._writable.wait()
 
@@ -111,10 +115,10 @@ class ItemsOfTurn:
         to_loop = self._session.crossing.put
         try:
             if self._is_cancelled:
-                self._context.run(self._generator.close)
+                self._work.on_turn(self._context.run, self._generator.close)
                 to_loop(self._ended, asyncio.CancelledError())
                 return
-            encoded = self._context.run(self._next)
+            encoded: Encoded | None = self._work.on_turn(self._context.run, self._next)
         except BaseException as error:
             to_loop(self._ended, error)
             return
@@ -170,7 +174,7 @@ class ItemsOfTurn:
     def _close(self, error: BaseException) -> None:
         """End it on a turn because an item cannot be sent."""
         try:
-            self._context.run(self._generator.close)
+            self._work.on_turn(self._context.run, self._generator.close)
         except BaseException as raised:
             error = raised
         self._session.crossing.put(self._ended, error)

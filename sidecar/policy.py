@@ -42,16 +42,25 @@ class ScalingPolicy:
         self._post = post
         self._found: tuple[str, Callable[[AutoscalingContext], object]] | None = None
         self._asked = 0
-        self._is_thinking = False
+        self._thinking = ""  # the name of the policy that has been asked and has not answered
 
     def ask(self, question: pb.PolicyQuestion) -> None:
-        """Answer in a while. A question that comes while the policy has not returned is not asked."""
+        """Answer in a while. A question that comes while the policy has not returned is not asked.
+
+        Another policy than the one that has not returned is asked: the old one may hang for ever.
+        """
         scaling = self.config.autoscaling_config
-        if scaling is None or not scaling.policy_name or question.number == self._asked or self._is_thinking:
+        if scaling is None or not scaling.policy_name or question.number == self._asked:
+            return
+        if self._thinking == scaling.policy_name:
             return
         self._asked = question.number
-        self._is_thinking = True
-        threading.Thread(target=self._think, args=(scaling, question), name="policy", daemon=True).start()
+        self._thinking = scaling.policy_name
+        try:
+            threading.Thread(target=self._think, args=(scaling, question), name="policy", daemon=True).start()
+        except RuntimeError as error:
+            failure = f"policy {scaling.policy_name} cannot be asked: {error}"
+            self._answered(pb.PolicyAnswer(number=question.number, failure=failure))
 
     def _think(self, scaling: AutoscalingConfig, question: pb.PolicyQuestion) -> None:
         context = AutoscalingContext(
@@ -79,13 +88,16 @@ class ScalingPolicy:
     def _find(self, scaling: AutoscalingConfig) -> Callable[[AutoscalingContext], object]:
         """The policy; the same object again as long as it bears the same name, because it may remember something."""
         name = scaling.policy_name
-        if self._found is None or self._found[0] != name:
+        found = self._found  # another thread may be here: that of a policy which was asked before and hangs
+        if found is None or found[0] != name:
             blob = self._read_blob(scaling.policy_blob) if scaling.policy_blob else b""
-            self._found = name, load_target("" if blob else name, blob)
-        return self._found[1]
+            self._found = found = name, load_target("" if blob else name, blob)
+        return found[1]
 
     def _answered(self, answer: pb.PolicyAnswer) -> None:
-        self._is_thinking = False
+        if answer.number != self._asked:
+            return  # too late: another policy has been asked since
+        self._thinking = ""
         self.answer = answer
         self.tell()
 

@@ -58,6 +58,11 @@ class Promises(Generic[Caller]):
         """Room that is promised to others."""
         return self.total - len(self._made.get(caller, ()))
 
+    @property
+    def oldest_s(self) -> float:
+        """When the oldest promise was made that nobody has come for; there must be one."""
+        return min(made[0] for made in self._made.values())
+
     def lapse(self, now_s: float) -> None:
         """Give up what nobody has come for; who did not come has to say anew that it waits."""
         for caller, made in list(self._made.items()):

@@ -28,6 +28,8 @@ from sidecar.work import Work
 
 SWEEP_S = 0.02
 """Deadlines are looked at when the next one has passed, but not more often than this."""
+SHORTEST_TIMER_S = 0.001
+"""A timer may come a little early; it is not set anew for less than this."""
 LAST_ANSWERS_S = 5.0
 """How long a replica that drains waits for cancelled calls to end, and for callers to take the last answers."""
 OVERFLOW_THREADS = 16
@@ -53,6 +55,8 @@ class Replica:
         self._health = HealthChecks(user_code, self._hooks, config)
         self._stuck_turn = StuckTurn(lambda: self._all_work, config)
         self._sessions: set[ReplicaSession] = set()
+        self._ended: set[ReplicaSession] = set()
+        """Sessions that are over and have work that is not."""
         self._owed: set[ReplicaSession] = set()
         self._lapsing: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
@@ -119,6 +123,8 @@ class Replica:
     def lost(self, session: ReplicaSession) -> None:
         """A session is over."""
         self._sessions.discard(session)
+        if session.work:
+            self._ended.add(session)
         self._owed.discard(session)
         self.admission.promises.forget(session)
         self._fewer.set()
@@ -131,9 +137,11 @@ class Replica:
         """A call of that session was rejected: it is told when there is room again."""
         self._owed.add(session)
 
-    def left(self) -> None:
-        """A call has ended and its slot is free."""
+    def left(self, session: ReplicaSession) -> None:
+        """A call of that session has ended and its slot is free."""
         self.admission.leave()
+        if self._ended and not session.work:
+            self._ended.discard(session)
         if self._owed or self.admission.promises.waiting:
             self._hand_out()
         if not self.admission.ongoing:
@@ -163,9 +171,11 @@ class Replica:
     def _lapse(self) -> None:
         """Promises that nobody has come for are given to others."""
         self._lapsing = None
-        self.admission.promises.lapse(monotonic())
-        if self.admission.promises.total:
-            self._lapsing = self.loop.call_later(PROMISE_S, self._lapse)
+        promises, now_s = self.admission.promises, monotonic()
+        promises.lapse(now_s)
+        if promises.total:
+            left_s = promises.oldest_s + PROMISE_S - now_s
+            self._lapsing = self.loop.call_later(max(SHORTEST_TIMER_S, left_s), self._lapse)
         self._hand_out()
 
     def watch_deadline(self, deadline: float) -> None:
@@ -193,7 +203,7 @@ class Replica:
 
     @property
     def _all_work(self) -> list[Work]:
-        return [work for session in self._sessions for work in session.work.values()]
+        return [work for session in (*self._sessions, *self._ended) for work in session.work.values()]
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, end what was begun; what is left after ``timeout_s`` seconds is cancelled."""

@@ -106,8 +106,8 @@ class ReplicaSession:
             return None
         bound = replica.user_code.method(method)
         if bound is None or replica.admission.too_deep(request.chain[:-1]):
-            replica.admission.leave()
             self.end.error(call_id, encode_error(self._refusal(method, request)))
+            replica.left(self)
             return None
         is_timed = now_s >= replica.service_time.next_s
         work = Work(self, call_id, bound, Payload(encoding, body, buffers), request, items_follow, is_timed)
@@ -170,7 +170,7 @@ class ReplicaSession:
     def left(self, call_id: int) -> None:
         """The user's code for a call has ended: its slot is free."""
         del self.work[call_id]
-        self._replica.left()
+        self._replica.left(self)
 
     def tell_models(self, model_ids: tuple[str, ...]) -> None:
         """The replica holds these models from now on."""

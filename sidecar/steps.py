@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING, Any
 from mesh.loops import settle
 
 if TYPE_CHECKING:
-    from sidecar.session import ReplicaSession
+    from sidecar.work import Work
 
 _LAST = object()
 
 
-async def steps_on_turn(session: ReplicaSession, generator: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
+async def steps_on_turn(work: Work, generator: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:
     """The items of ``generator``, each step on the turn; between steps it is on no thread."""
     context = copy_context()
     try:
-        while (item := await _on_turn(session, context, next, generator, _LAST)) is not _LAST:
+        while (item := await _on_turn(work, context, next, generator, _LAST)) is not _LAST:
             yield item
     finally:
-        await asyncio.shield(_on_turn(session, context, generator.close))
+        await asyncio.shield(_on_turn(work, context, generator.close))
 
 
-def _on_turn(session: ReplicaSession, context: Context, function: Any, *args: Any) -> asyncio.Future[Any]:
+def _on_turn(work: Work, context: Context, function: Any, *args: Any) -> asyncio.Future[Any]:
+    session = work.session
     future: asyncio.Future[Any] = session.loop.create_future()
 
     def step() -> None:
         try:
-            result, error = context.run(function, *args), None
+            result, error = work.on_turn(context.run, function, *args), None
         except BaseException as raised:
             result, error = None, raised
         session.crossing.put(settle, (future, result, error))

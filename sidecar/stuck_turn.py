@@ -1,6 +1,7 @@
 """Plain methods that nobody waits for any more and that do not end: they hold the turn, and nothing else can run.
 
-A method that somebody waits for may take as long as it likes: that is being busy. One whose caller has given up,
+A method that somebody waits for may take as long as it likes: that is being busy. So is everything that queues behind
+it, the end of a generator that was cancelled included. One that has the turn and whose caller has given up,
 because its deadline has passed or it was cancelled, has ``health_check_timeout_s`` to end; after that it counts as a
 failed health check, and again for every such time that passes.
 """

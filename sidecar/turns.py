@@ -28,6 +28,7 @@ class Turns:
         self._returning: deque[threading.Semaphore] = deque()  # jobs that want their turn back, first come first served
         self._idle: list[_Worker] = []  # the last one out is the first in, so the first thread stays the usual one
         self._threads = 0
+        self._away: set[int] = set()  # threads that have given their turn away
         self.is_closed = False
 
     def submit(self, job: Job) -> None:
@@ -77,7 +78,9 @@ class Turns:
     @contextmanager
     def given_away(self) -> Iterator[None]:
         """While the caller, which runs in a job, waits inside, its turn is another's."""
+        thread = threading.get_ident()
         with self._lock:
+            self._away.add(thread)
             self._free += 1
             self._give_turn()
         try:
@@ -92,6 +95,11 @@ class Turns:
                     self._returning.append(back)
             if back is not None:
                 back.acquire()
+            self._away.discard(thread)
+
+    def is_away(self, thread: int) -> bool:
+        """The job of that thread has given its turn away and has not got it back."""
+        return thread in self._away
 
     def close(self) -> None:
         """Start no further job; threads end as soon as they have none."""

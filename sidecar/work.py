@@ -7,11 +7,11 @@ How the public doors are answered stands in ``http_answer`` and ``door_answer``;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import aclosing
 from contextvars import copy_context
 from functools import partial
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -54,8 +54,9 @@ _PUBLIC = (HTTP_REQUEST, DOOR_CALL)
 class Work:
     """A call that was admitted: holds a slot until :meth:`_over`, which comes exactly once."""
 
-    __slots__ = ("_begun_s", "_claim", "_is_cancelled", "_is_over", "_is_timed", "_items", "_payload", "_reason",
-                 "_request", "_writable", "_yielding", "call_id", "context", "method", "session", "task")  # fmt: skip
+    __slots__ = ("_begun_s", "_claim", "_has_sent", "_is_over", "_is_timed", "_items", "_payload", "_reason",
+                 "_request", "_thread", "_writable", "_yielding", "call_id", "context", "is_cancelled", "method",
+                 "session", "task")  # fmt: skip
 
     def __init__(
         self,
@@ -83,8 +84,11 @@ class Work:
         self._claim = Lock()  # whoever takes it says how the call ends: the code that runs it, or its cancellation
         # What is gathered into a batch waits for others, and a WebSocket for its client: their time says nothing.
         self._is_timed = is_timed and not method.is_gathered and payload.encoding != WEBSOCKET
+        self._thread = 0  # that runs the user's code on a turn now
         self._begun_s = 0.0  # when the user's code of a call that is timed began, until its time is told
-        self._is_cancelled = False
+        self._has_sent = False  # an item of the answer
+        self.is_cancelled = False
+        """Nobody waits for it any more."""
         self._is_over = False
         self._reason: errors.MeshError | None = None
 
@@ -127,8 +131,7 @@ class Work:
         turn.set(self.session.turns)
         to_loop = self.session.crossing.put
         try:
-            args, kwargs = self._arguments()
-            result = self.method.function(*args, **kwargs)
+            result = self.on_turn(self._call_method)
             if self._payload.encoding not in _PUBLIC and not isinstance(result, _OF_THE_LOOP):
                 if isinstance(result, GeneratorType):
                     self._items_of_turn(result).step()
@@ -144,9 +147,21 @@ class Work:
             return
         to_loop(self._answer_from_turn, result)
 
+    def on_turn(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run user's code of this call on the turn that the thread has; meanwhile :attr:`is_in_vain` may be true."""
+        self._thread = get_ident()
+        try:
+            return function(*args)
+        finally:
+            self._thread = 0
+
+    def _call_method(self) -> Any:
+        args, kwargs = self._arguments()
+        return self.method.function(*args, **kwargs)
+
     def _answer_from_turn(self, result: Any) -> None:
         """Back on the loop, with a result that has to be waited for or is an answer in HTTP."""
-        if self._is_cancelled:
+        if self.is_cancelled:
             self._fail(asyncio.CancelledError())
         else:
             self._claim.release()
@@ -170,6 +185,7 @@ class Work:
 
     def sends_item(self) -> None:
         """An item is there: if it is the first one, from now on the caller watches the time between items."""
+        self._has_sent = True
         self.context.deadline = NEVER
         if self._begun_s:
             self._took()
@@ -223,7 +239,7 @@ class Work:
         context = copy_context()
         context.run(turn.set, self.session.turns)
         self._yielding = items = ItemsOfTurn(self, self.session, self.call_id, generator, context, self.yielded)
-        if self._is_cancelled:  # before there was anything to be told of it
+        if self.is_cancelled:  # before there was anything to be told of it
             items.cancelled()
         return items
 
@@ -240,10 +256,16 @@ class Work:
             self._over()
 
     async def send(self, item: Payload) -> None:
-        """Send an item; wait first while the caller has not taken enough of those before."""
+        """Send an item; wait first while the caller has not taken enough of those before.
+
+        Raises :class:`mesh.errors.RequestCancelled` when nobody wants it, to code that has caught its cancellation,
+        too. To the client of a WebSocket such code may still say goodbye.
+        """
+        if self.is_cancelled and self._payload.encoding != WEBSOCKET:
+            raise errors.RequestCancelled("the call was cancelled")
         end = self.session.end
         while not end.writable(self.call_id):
-            if self.call_id not in end.calls:
+            if self.is_cancelled or self.call_id not in end.calls:
                 raise errors.RequestCancelled("the caller is gone")
             self._writable = asyncio.Event()
             await self._writable.wait()
@@ -261,9 +283,10 @@ class Work:
     def _fail(self, error: BaseException) -> None:
         if self._is_over:
             return
-        if self._is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
+        if self.is_cancelled and isinstance(error, asyncio.CancelledError | errors.RequestCancelled):
             error = self._reason or errors.RequestCancelled("the call was cancelled")
-        if isinstance(error, HTTPException) and self._payload.encoding == HTTP_REQUEST:
+        is_refusable = self._payload.encoding == HTTP_REQUEST and not self._has_sent  # an item is no whole answer
+        if is_refusable and isinstance(error, HTTPException):
             self.reply(Payload(HTTP_RESPONSE, encode_refusal(error)))
             return
         self.session.fail(self.call_id, encode_error(error))
@@ -290,9 +313,9 @@ class Work:
 
     def cancelled(self) -> None:
         """Nobody waits any more: cancels what runs and all calls below. A running ``def`` keeps its slot to its end."""
-        if self._is_over or self._is_cancelled:
+        if self._is_over or self.is_cancelled:
             return
-        self._is_cancelled = self.context.cancelled = True
+        self.is_cancelled = self.context.cancelled = True
         for call in list(self.context.calls):
             call.cancel()
         if self.task is not None:
@@ -320,9 +343,9 @@ class Work:
 
     @property
     def is_in_vain(self) -> bool:
-        """It is a plain method, it has begun, nobody waits for it any more, and it has not ended."""
-        on_turn = self.task is None and not self.method.runs_on_loop
-        return self._is_cancelled and not self._is_over and on_turn
+        """User's code of it has the turn, be it a method or a step of a generator, and nobody waits for it any more."""
+        thread = self._thread
+        return self.is_cancelled and thread != 0 and not self.session.turns.is_away(thread)
 
     @property
     def method_name(self) -> str:
@@ -332,4 +355,4 @@ class Work:
     @property
     def expires_at(self) -> float:
         """The moment to call :meth:`expire`; never for what was cancelled before."""
-        return NEVER if self._is_cancelled else self.context.deadline
+        return NEVER if self.is_cancelled else self.context.deadline

@@ -106,16 +106,18 @@ class Call:
         deadline = NEVER if timeout_s is None else self.created_s + timeout_s
         self.deadline = deadline if self.parent is None else min(deadline, self.parent.deadline)
 
-    def end(self, result: Payload | ItemStream | BaseException) -> None:
-        """Tell the end, once. A result that is a stream leaves the call open until the stream is over."""
+    def end(self, result: Payload | BaseException) -> None:
+        """Tell the end, once. Whoever reads a stream already is told of an error, whatever comes in its place."""
         if self.is_over:
             return
         if self._stream is None:
             ending = self.ending
             self._over()
             ending.ended(result)
-        elif isinstance(result, BaseException):
+        else:
             self._over()
+            if not isinstance(result, BaseException):  # whoever reads the stream must not wait for ever
+                result = errors.MeshError(f"{self.router.name}.{self.method} sent a whole answer after items of one")
             self._stream.close(result)
 
     def _over(self) -> None:

@@ -475,7 +475,7 @@ async def test_each_piece_leaves_before_the_generator_computes_on(
 
 @pytest.mark.feature("44h")
 @pytest.mark.parametrize("number", [1, 2000], ids=["soon", "late"])
-@pytest.mark.parametrize("kind", ["response", "generator", "plain"])
+@pytest.mark.parametrize("kind", ["response", "generator", "plain", "refusal"])
 async def test_stream_that_breaks_half_way_is_seen_to_be_cut(
     async_client: httpx.AsyncClient, key: str, kind: str, number: int
 ) -> None:

@@ -220,6 +220,7 @@ class Streams:
             "/broken_response": lambda: StreamingResponse(self._broken(number), media_type="text/event-stream"),
             "/broken_generator": lambda: self._broken(number),
             "/broken_plain": lambda: self._broken_plain(number),
+            "/broken_refusal": lambda: self._broken_plain(number, HTTPException(418, "a teapot")),
         }[kind]()
 
     async def _pieces(self, key: str) -> AsyncIterator[str]:
@@ -250,10 +251,10 @@ class Streams:
             yield b"piece"
         raise LookupError("broken half way")
 
-    def _broken_plain(self, number: int) -> Iterator[bytes]:
+    def _broken_plain(self, number: int, error: Exception | None = None) -> Iterator[bytes]:
         for _ in range(number):
             yield b"piece"
-        raise LookupError("broken half way")
+        raise error or LookupError("broken half way")
 
 
 @mesh.deployment(max_ongoing_requests=1, max_queued_requests=1, request_timeout_s=30)

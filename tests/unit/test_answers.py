@@ -325,3 +325,30 @@ async def test_through_a_driver_everything_is_json(value: object, body: bytes) -
 async def test_through_a_driver_a_response_stays_a_response() -> None:
     response = PlainTextResponse("x")
     assert await json_answer(response) is response
+
+
+@pytest.mark.parametrize("make", [StreamingResponse, encode_answer], ids=["response", "generator"])
+async def test_pieces_are_ended_before_the_response_when_it_is_cancelled_as_it_sends(
+    make: Callable[[Any], Any],
+) -> None:
+    sends, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[str, None]:
+        try:
+            yield "piece"
+        finally:
+            await asyncio.sleep(0)
+            has_ended.set()
+
+    async def give(piece: bytes) -> None:
+        if piece == b"piece":
+            sends.set()
+            await asyncio.Event().wait()
+
+    items = pieces()  # held here, so that no collector ends it
+    running = asyncio.ensure_future(run_response(make(items), None, give))
+    await sends.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert has_ended.is_set()

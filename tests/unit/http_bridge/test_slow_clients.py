@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncGenerator
 
@@ -10,6 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from http_bridge.client import INLINE_BODY_BYTES
 from http_bridge.server import Server, make_server
 from http_bridge.slow_clients import SlowClients
 
@@ -123,3 +125,57 @@ async def test_client_that_reads_slowly_gets_all_of_it(mesh: FakeMesh, port: int
             size += len(piece)
     assert size == len(MUCH)
     writer.close()
+
+
+async def test_stream_ends_with_its_client_when_the_body_of_the_request_is_not_read(mesh: FakeMesh, port: int) -> None:
+    ended = asyncio.Event()
+
+    async def ticks() -> AsyncGenerator[str, None]:
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(0.01)
+        finally:
+            ended.set()
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(ticks())
+
+    await mesh.serve("/", stream)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    size = 4 * INLINE_BODY_BYTES
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size + b"x" * (size - 1))
+    async with asyncio.timeout(LIMIT_S):
+        await reader.readuntil(b"tick")
+        writer.transport.abort()
+        await ended.wait()
+
+
+class _Broken:
+    """A connection, its transport and its socket in one, that the system knows nothing of any more."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.is_aborted = False
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def get_extra_info(self, _: str) -> _Broken:
+        return self
+
+    def getsockopt(self, *_: int) -> bytes:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_connection_that_cannot_be_asked_is_judged_by_what_is_buffered_for_it() -> None:
+    slow, broken = SlowClients(unread_s=1.0), _Broken()
+    for now_s in (0.0, 0.5, 2.0):
+        slow.look([broken], now_s)
+    assert broken.is_aborted

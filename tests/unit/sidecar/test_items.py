@@ -15,8 +15,9 @@ from mesh.context import RequestContext, turn
 from mesh.deadline import NEVER
 from mesh.error_detail import decode_error
 from mesh.frames import item_cost
+from mesh.http import encode_request
 from mesh.loops import crossing_to
-from mesh.payload import PICKLE, Payload, decode, encode_call
+from mesh.payload import HTTP_REQUEST, PICKLE, Payload, decode, encode_call
 from mesh.v1.payload_pb2 import ErrorDetail
 from sidecar.turns import Turns
 from sidecar.user_code import BoundMethod
@@ -32,6 +33,7 @@ class _End:
 
     def __init__(self) -> None:
         self.credit = 1_000_000
+        self.calls = {CALL}
 
     def writable(self, _: int) -> bool:
         return self.credit > 0
@@ -56,9 +58,12 @@ class Session:
         self.has_left = asyncio.Event()
 
     def send_item(self, _: int, item: Payload) -> None:
-        self.items.append(decode(item))
+        self.items.append(decode(item) if item.encoding == PICKLE else item.body)
         self.end.credit -= item_cost(item.size_bytes)
         self.changed.set()
+
+    def reply(self, *_: object) -> None:
+        self.is_complete = True
 
     def end_items(self, _: int) -> None:
         self.is_complete = True
@@ -93,9 +98,12 @@ def turns() -> Iterator[Turns]:
     turns.close()
 
 
-def _begun(session: Session, function: Callable[[], Any], kind: MethodKind) -> Work:
+PICKLED = Payload(PICKLE, encode_call((), {}, ()).body)
+REQUEST = encode_request({"method": "GET", "path": "/", "headers": []}, "/", b"", body_follows=False, max_body_bytes=1)
+
+
+def _begun(session: Session, function: Callable[[], Any], kind: MethodKind, payload: Payload = PICKLED) -> Work:
     method = BoundMethod(function, kind, without_parameters=True)
-    payload = Payload(PICKLE, encode_call((), {}, ()).body)
     session_of_work: Any = session
     work = Work(session_of_work, CALL, method, payload, RequestContext("request", 1e12), items_follow=False)
     work.start()
@@ -314,3 +322,103 @@ async def test_loop_is_asked_for_after_the_first_item(turns: Turns) -> None:
     _begun(session, items, MethodKind.ASYNC_GENERATOR)
     await session.has_left.wait()
     assert seen == ["another", "the second step"]
+
+
+async def test_generator_that_was_cancelled_and_queues_to_be_closed_is_not_in_vain(turns: Turns) -> None:
+    session, numbers, busy = Session(turns), Numbers(100), threading.Event()
+    session.end.credit = 1
+    work = _begun(session, numbers.plain, MethodKind.GENERATOR)
+    await session.wait_items(1)
+    await session.settle()
+    turns.submit(lambda: busy.wait(30))
+    work.cancelled()
+    assert not work.is_in_vain
+    busy.set()
+    await session.has_left.wait()
+
+
+@pytest.mark.parametrize("kind", [MethodKind.GENERATOR, MethodKind.DEF])
+async def test_code_that_has_the_turn_is_in_vain_when_its_caller_is_gone(turns: Turns, kind: MethodKind) -> None:
+    session, in_code, go_on = Session(turns), asyncio.Event(), threading.Event()
+
+    def hold() -> None:
+        session.crossing.put(lambda _: in_code.set(), None)
+        go_on.wait(30)
+
+    def items() -> Generator[int, None, None]:
+        hold()
+        yield 1
+
+    work = _begun(session, items if kind is MethodKind.GENERATOR else hold, kind)
+    await in_code.wait()
+    assert not work.is_in_vain
+    work.cancelled()
+    assert work.is_in_vain
+    go_on.set()
+    await session.settle()
+    assert not work.is_in_vain
+
+
+async def test_code_that_has_given_its_turn_away_is_not_in_vain(turns: Turns) -> None:
+    session, away, back, go_on = Session(turns), asyncio.Event(), asyncio.Event(), threading.Event()
+    end = threading.Event()
+
+    def method() -> None:
+        with turns.given_away():
+            session.crossing.put(lambda _: away.set(), None)
+            go_on.wait(30)
+        session.crossing.put(lambda _: back.set(), None)
+        end.wait(30)
+
+    work = _begun(session, method, MethodKind.DEF)
+    await away.wait()
+    work.cancelled()
+    assert not work.is_in_vain
+    go_on.set()
+    await back.wait()
+    assert work.is_in_vain
+    end.set()
+    await session.settle()
+
+
+async def test_generator_behind_http_is_in_vain_while_its_step_has_the_turn(turns: Turns) -> None:
+    session, in_code, go_on = Session(turns), asyncio.Event(), threading.Event()
+
+    def items() -> Generator[str, None, None]:
+        session.crossing.put(lambda _: in_code.set(), None)
+        go_on.wait(30)
+        yield "piece"
+
+    work = _begun(session, items, MethodKind.GENERATOR, Payload(HTTP_REQUEST, REQUEST))
+    await in_code.wait()
+    work.cancelled()
+    await asyncio.sleep(0)
+    assert work.is_in_vain
+    go_on.set()
+    await session.has_left.wait()
+    assert not work.is_in_vain
+
+
+@pytest.mark.parametrize("payload", [PICKLED, Payload(HTTP_REQUEST, REQUEST)], ids=["handle", "http"])
+async def test_generator_that_catches_its_cancellation_and_yields_again_is_ended(
+    turns: Turns, payload: Payload
+) -> None:
+    session, in_code, has_ended = Session(turns), asyncio.Event(), asyncio.Event()
+
+    async def items() -> AsyncGenerator[str, None]:
+        try:
+            in_code.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield "I go on"
+        finally:
+            has_ended.set()
+
+    work = _begun(session, items, MethodKind.ASYNC_GENERATOR, payload)
+    await in_code.wait()
+    session.end.credit = 0  # as it is of a call whose caller has cancelled it
+    work.cancelled()
+    async with asyncio.timeout(10):
+        await session.has_left.wait()
+        await has_ended.wait()
+    assert "I go on" not in session.items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,48 @@ async def test_a_policy_may_remember() -> None:
             await told.wait()
         assert runs.answer is not None
         assert (runs.answer.number, runs.answer.replicas) == (number, number)
+
+
+async def test_another_policy_is_asked_while_one_hangs_and_its_late_answer_is_ignored(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+
+    def hangs(_: AutoscalingContext) -> int:
+        wait_for_file(gate)
+        return 7
+
+    blobs = {"hangs": cloudpickle.dumps(hangs), "other": cloudpickle.dumps(lambda _: 2)}
+    posted: asyncio.Queue[pb.PolicyAnswer] = asyncio.Queue()
+    put = crossing_to(asyncio.get_running_loop()).put
+
+    def post(function: Callable[[pb.PolicyAnswer], object], answer: pb.PolicyAnswer) -> None:
+        put(function, answer)
+        put(posted.put_nowait, answer)
+
+    runs = ScalingPolicy(ReplicaContext("shop", "Model", "Model#1"), DeploymentConfig(), lambda name: blobs[name], post)
+    async with asyncio.timeout(10):
+        for number, policy in enumerate(blobs, start=1):
+            scaling = AutoscalingConfig(min_replicas=1, max_replicas=9, policy=f"pickle:{policy}")
+            runs.config = DeploymentConfig(autoscaling_config=scaling)
+            runs.ask(pb.PolicyQuestion(number=number))
+        assert (await posted.get()).replicas == 2
+        gate.touch()
+        assert (await posted.get()).replicas == 7
+    assert runs.answer is not None
+    assert (runs.answer.number, runs.answer.replicas) == (2, 2)
+
+
+async def test_a_policy_for_which_there_is_no_thread_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    runs, told = runner("pickle:abc", cloudpickle.dumps(lambda _: 2))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        runs.ask(QUESTION)
+    assert runs.answer is not None
+    assert runs.answer.failure == "policy pickle:abc cannot be asked: can't start new thread"
+    told.clear()
+    runs.ask(pb.PolicyQuestion(number=6))
+    async with asyncio.timeout(10):
+        await told.wait()
+    assert runs.answer.replicas == 2

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
 from mesh import errors
 from mesh.config import MethodKind
 from mesh.context import RequestContext
 from mesh.error_detail import decode_error
-from mesh.payload import PICKLE, Payload, encode_call
+from mesh.http import encode_request
+from mesh.payload import HTTP_REQUEST, PICKLE, Payload, encode_call
 from mesh.v1.payload_pb2 import ErrorDetail
 from sidecar.user_code import BoundMethod
 from sidecar.work import Work
+
+
+class _Credit:
+    """What a session has for the call."""
+
+    calls = (1,)
+
+    def __init__(self) -> None:
+        self.is_writable = True
+
+    def writable(self, _: int) -> bool:
+        return self.is_writable
 
 
 class Session:
@@ -25,6 +39,8 @@ class Session:
         self.loop = asyncio.get_running_loop()
         self.failed: list[BaseException] = []
         self.replies = 0
+        self.end = _Credit()
+        self.items: list[Payload] = []
         self.times_s: list[float] = []
         self.left_calls: list[int] = []
         self._has_left = asyncio.Event()
@@ -34,6 +50,9 @@ class Session:
 
     def reply(self, *_: object) -> None:
         self.replies += 1
+
+    def send_item(self, _: int, item: Payload) -> None:
+        self.items.append(item)
 
     def took(self, seconds: float, _: float) -> None:
         self.times_s.append(seconds)
@@ -47,8 +66,10 @@ class Session:
         await self._has_left.wait()
 
 
-async def _begun(session: Session, function: Callable[[], Awaitable[Any]]) -> Work:
-    payload = Payload(PICKLE, encode_call((), {}, ()).body)
+CALL = Payload(PICKLE, encode_call((), {}, ()).body)
+
+
+async def _begun(session: Session, function: Callable[[], Awaitable[Any]], payload: Payload = CALL) -> Work:
     method = BoundMethod(function, MethodKind.ASYNC_DEF, without_parameters=True)
     session_of_work: Any = session
     work = Work(session_of_work, 1, method, payload, RequestContext("request"), items_follow=False)
@@ -132,3 +153,25 @@ async def test_time_of_a_call_that_came_to_its_deadline_is_told() -> None:
     work.expire()
     await session.wait_left()
     assert len(session.times_s) == 1
+
+
+REQUEST = encode_request({"method": "GET", "path": "/", "headers": []}, "/", b"", body_follows=False, max_body_bytes=1)
+
+
+async def _pieces(number: int) -> AsyncGenerator[str, None]:
+    for _ in range(number):
+        yield "piece"
+    raise HTTPException(418, "no coffee")
+
+
+@pytest.mark.parametrize("pieces", [0, 1], ids=["before", "after"])
+async def test_refusal_is_the_answer_only_while_nothing_was_sent(pieces: int) -> None:
+    async def streams() -> Any:
+        if not pieces:
+            raise HTTPException(418, "no coffee")
+        return _pieces(pieces)
+
+    session = Session()
+    await _begun(session, streams, Payload(HTTP_REQUEST, REQUEST))
+    await session.wait_left()
+    assert (session.replies, len(session.items), len(session.failed)) == ((1, 0, 0) if not pieces else (0, 2, 1))
