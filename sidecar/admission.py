@@ -12,7 +12,7 @@ from sidecar.promises import Caller, Promises
 class Admission(Generic[Caller]):
     """Counts what a replica is working on. ``limit`` is strict but for requests that come back to the replica.
 
-    Room that was promised to a caller is only for calls of that one.
+    Room that was promised to a caller is only for calls of that one. Whoever was rejected is told when there is room.
 
     A request that re-enters (A calls B, B calls A) must be let in, or it would wait for itself for ever; how deep that
     goes is bounded by the length of its chain.
@@ -24,6 +24,7 @@ class Admission(Generic[Caller]):
         self.ongoing = 0
         self.draining = False
         self.promises: Promises[Caller] = Promises()
+        self._rejected: set[Caller] = set()
         self.most_ongoing = 0
         """The highest ``ongoing`` there ever was."""
 
@@ -43,6 +44,7 @@ class Admission(Generic[Caller]):
         if promises.total:
             promises.take(caller)
         if (self.ongoing + promises.total >= self.limit or self.draining) and self.replica_id not in chain:
+            self._rejected.add(caller)
             return False
         self.ongoing += 1
         if self.ongoing > self.most_ongoing:
@@ -53,6 +55,31 @@ class Admission(Generic[Caller]):
         """A call that was taken has ended, its user code included."""
         assert self.ongoing > 0, f"{self.replica_id}: a call left that had not entered"
         self.ongoing -= 1
+
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody is to hear of room that becomes free."""
+        return bool(self._rejected or self.promises.waiting)
+
+    def wait(self, caller: Caller, waits: bool) -> None:
+        """A caller has said whether calls wait there for room."""
+        if waits:
+            self.promises.wait(caller)
+        else:
+            self.promises.forget(caller)
+
+    def forget(self, caller: Caller) -> None:
+        """A caller is gone."""
+        self.promises.forget(caller)
+        self._rejected.discard(caller)
+
+    def hand_out(self, now_s: float) -> list[Caller]:
+        """Promise room to those that wait, in turn. Whom to tell: them, and where room is left those once rejected."""
+        told = self.promises.hand_out(self.room, now_s)
+        if self._rejected and self.has_room:
+            told += self._rejected
+            self._rejected.clear()
+        return told
 
     @staticmethod
     def too_deep(chain: Sequence[str]) -> bool:

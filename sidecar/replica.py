@@ -57,7 +57,6 @@ class Replica:
         self._sessions: set[ReplicaSession] = set()
         self._ended: set[ReplicaSession] = set()
         """Sessions that are over and have work that is not."""
-        self._owed: set[ReplicaSession] = set()
         self._lapsing: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._next_deadline = NEVER
@@ -125,46 +124,34 @@ class Replica:
         self._sessions.discard(session)
         if session.work:
             self._ended.add(session)
-        self._owed.discard(session)
-        self.admission.promises.forget(session)
+        self.admission.forget(session)
         self._fewer.set()
 
     def _tell_models(self) -> None:
         for session in self._sessions:
             session.tell_models(self.models.ids)
 
-    def owe_batch(self, session: ReplicaSession) -> None:
-        """A call of that session was rejected: it is told when there is room again."""
-        self._owed.add(session)
-
     def left(self, session: ReplicaSession) -> None:
         """A call of that session has ended and its slot is free."""
         self.admission.leave()
         if self._ended and not session.work:
             self._ended.discard(session)
-        if self._owed or self.admission.promises.waiting:
+        if self.admission.is_awaited:
             self._hand_out()
         if not self.admission.ongoing:
             self._fewer.set()
 
     def caller_waits(self, session: ReplicaSession) -> None:
         """A caller has said whether calls wait there for room."""
-        if session.end.caller_waits:
-            self.admission.promises.wait(session)
-        else:
-            self.admission.promises.forget(session)
+        self.admission.wait(session, session.end.caller_waits)
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Promise room to those that wait, in turn; what is left is told to those whose calls were rejected."""
-        admission = self.admission
-        chosen = admission.promises.hand_out(admission.room, monotonic())
-        if chosen and self._lapsing is None:
+        """Tell those who wait for room, or were rejected, of what there is."""
+        told = self.admission.hand_out(monotonic())
+        if self.admission.promises.total and self._lapsing is None:
             self._lapsing = self.loop.call_later(PROMISE_S, self._lapse)
-        if self._owed and admission.has_room:
-            chosen += self._owed
-            self._owed.clear()
-        for session in chosen:
+        for session in told:
             session.end.owes_batch = True
             session.wake()
 

@@ -102,7 +102,6 @@ class ReplicaSession:
         request = self._request(request_id, deadline, context)
         if not replica.admission.enter(request.chain[:-1], self):
             self.end.reject(call_id)
-            replica.owe_batch(self)
             return None
         bound = replica.user_code.method(method)
         if bound is None or replica.admission.too_deep(request.chain[:-1]):

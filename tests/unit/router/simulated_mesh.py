@@ -79,16 +79,11 @@ class Replica:
         self.rejections = 0
         self.batches_without_frames = 0
         """Batches that came only to say whether calls wait for room."""
-        self._owed: set[_AtReplica] = set()
         self._busy_until_s = 0.0
 
     def carry(self, passenger: Passenger) -> Carrier:
         """A carrier to it."""
         return _Carrier(self, passenger)
-
-    def reject(self, session: _AtReplica) -> None:
-        self.rejections += 1
-        self._owed.add(session)
 
     def begin(self, session: _AtReplica, call_id: int) -> None:
         """A call was admitted."""
@@ -111,14 +106,12 @@ class Replica:
         session.wake()
 
     def hand_out(self) -> None:
-        """Give room to those that wait: the same as in sidecar.replica."""
-        chosen = self.admission.promises.hand_out(self.admission.room, self.world.now_s)
-        if chosen:
+        """Tell those who wait for room, or were rejected, of what there is."""
+        promised = self.admission.promises.total
+        told = self.admission.hand_out(self.world.now_s)
+        if self.admission.promises.total > promised:
             self.world.after(PROMISE_S, self._lapse)
-        if self.admission.has_room:
-            chosen += self._owed
-            self._owed.clear()
-        for one in chosen:
+        for one in told:
             one.end.owes_batch = True
             one.wake()
 
@@ -142,12 +135,8 @@ class _AtReplica:
         self.end.receive(request)
         request.ClearField("waits")
         self._replica.batches_without_frames += request == _NO_FRAMES
-        promises = self._replica.admission.promises
-        if self.end.caller_waits:
-            promises.wait(self)
-        elif waited:
-            promises.forget(self)
         if waited or self.end.caller_waits:
+            self._replica.admission.wait(self, self.end.caller_waits)
             self._replica.hand_out()
         self.wake()
 
@@ -163,7 +152,7 @@ class _AtReplica:
             self._replica.begin(self, call_id)
         else:
             self.end.reject(call_id)
-            self._replica.reject(self)
+            self._replica.rejections += 1
 
 
 class _Carrier:
